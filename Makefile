@@ -1,0 +1,63 @@
+# Each target does its own set-up in .venv; the second run starts at once.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: help install demo test test-slow test-gpu test-network check fmt bench clean
+
+help:
+	@echo "make install       put genmetrics into $(VENV)"
+	@echo "make demo          the main job on real pictures, with nothing to download"
+	@echo "make test          all tests that run on a CPU without a network"
+	@echo "make test-slow | test-gpu | test-network   the others"
+	@echo "make check         formatting, lint, types, layers, changelog"
+	@echo "make fmt           format and mend what can be mended"
+	@echo "make bench         benchmarks, with their results under benchmarks/results"
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "genmetrics needs Python 3.10 or newer; set PYTHON=")'
+	$(PYTHON) -m venv $(VENV)
+
+# One stamp for each set of packages; a change of what is required installs again.
+$(VENV)/.installed: $(BIN)/python pyproject.toml constraints.txt
+	$(PIP) install --quiet -c constraints.txt -e '.[demo]'
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(PIP) install --quiet -c constraints.txt -e '.[dev,peers]'
+	@touch $@
+
+install: $(VENV)/.installed
+
+demo: $(VENV)/.installed
+	$(BIN)/genmetrics demo -o demo-output
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest
+
+test-slow: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest --run-slow -m slow
+
+test-gpu: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest --run-gpu -m gpu
+
+test-network: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest --run-network -m network
+
+check: $(VENV)/.installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python tools/check_changelog.py
+
+fmt: $(VENV)/.installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.installed-dev
+	$(BIN)/python benchmarks/memory_of_fid.py
+
+clean:
+	rm -rf $(VENV) demo-output build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
