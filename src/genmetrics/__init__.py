@@ -1,0 +1,83 @@
+"""genmetrics: how good is a generative image model.
+
+FID, KID, Inception Score and more, equal to their published protocols, from one pass over the images.
+
+    import genmetrics as gm
+    report = gm.evaluate(gen="samples/", ref="real/", metrics=["fid", "kid", "isc"])
+    report["fid"].value
+
+Everything heavy is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from genmetrics.engine.evaluate import compute_stats, evaluate
+    from genmetrics.engine.evaluator import Evaluator
+    from genmetrics.engine.listing import list_extractors, list_metrics, list_sources
+    from genmetrics.errors import GenmetricsError
+    from genmetrics.extractors import register_extractor
+    from genmetrics.metrics import register_metric
+    from genmetrics.report.report import Report
+    from genmetrics.sources import register_source
+    from genmetrics.sources.parse import open_source
+    from genmetrics.stats.stats import Stats
+    from genmetrics.types import MetricResult, Progress, Protocol
+
+    __version__: str
+
+__all__ = [
+    "Evaluator",
+    "GenmetricsError",
+    "MetricResult",
+    "Progress",
+    "Protocol",
+    "Report",
+    "Stats",
+    "__version__",
+    "compute_stats",
+    "evaluate",
+    "list_extractors",
+    "list_metrics",
+    "list_sources",
+    "open_source",
+    "register_extractor",
+    "register_metric",
+    "register_source",
+]
+
+_HOMES = {
+    "Evaluator": "genmetrics.engine.evaluator",
+    "GenmetricsError": "genmetrics.errors",
+    "MetricResult": "genmetrics.types",
+    "Progress": "genmetrics.types",
+    "Protocol": "genmetrics.types",
+    "Report": "genmetrics.report.report",
+    "Stats": "genmetrics.stats.stats",
+    "compute_stats": "genmetrics.engine.evaluate",
+    "evaluate": "genmetrics.engine.evaluate",
+    "list_extractors": "genmetrics.engine.listing",
+    "list_metrics": "genmetrics.engine.listing",
+    "list_sources": "genmetrics.engine.listing",
+    "open_source": "genmetrics.sources.parse",
+    "register_extractor": "genmetrics.extractors",
+    "register_metric": "genmetrics.metrics",
+    "register_source": "genmetrics.sources",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("genmetrics")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'genmetrics' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,1 @@
+"""Mergeable running statistics of one feature of an image set."""

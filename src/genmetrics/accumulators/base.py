@@ -1,0 +1,76 @@
+"""The contract of an accumulator."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TypeVar
+
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from genmetrics.errors import StatisticsError
+
+__all__ = ["Accumulator", "check_finite", "check_same"]
+
+Self = TypeVar("Self", bound="Accumulator")
+Value = TypeVar("Value")
+
+
+class Accumulator(ABC):
+    """Statistics that can be fed in batches, merged over shards, and saved as tensors.
+
+    Whatever the batch split and the order of arrival, the statistics are the same. An accumulator of no
+    samples is the identity of ``merge``.
+    """
+
+    #: How many samples have been fed.
+    num_samples: int
+
+    @abstractmethod
+    def update(self, values: Tensor, indices: Int64[Tensor, " n"]) -> None:
+        """Feed n samples.
+
+        Args:
+            values: (n, ...) what the accumulator keeps statistics of.
+            indices: (n,) int64, the samples' indices in their image set.
+
+        Raises:
+            StatisticsError: if a value is NaN or infinite.
+        """
+
+    @abstractmethod
+    def merge(self: Self, other: Self) -> Self:
+        """The statistics of both sample sets, as a new accumulator; both arguments stay as they are.
+
+        Raises:
+            StatisticsError: if the two are not of one kind, width and settings.
+        """
+
+    @abstractmethod
+    def state(self) -> dict[str, Tensor]:
+        """Everything that ``from_state`` needs, as tensors on the CPU."""
+
+    @classmethod
+    @abstractmethod
+    def from_state(cls: type[Self], state: Mapping[str, Tensor]) -> Self:
+        """The accumulator whose ``state()`` this is."""
+
+
+def check_finite(values: Tensor, indices: Tensor) -> None:
+    """Raise a ``StatisticsError`` that names the samples with NaN or infinite values, if there are any."""
+    finite = torch.isfinite(values).flatten(1).all(dim=1)
+    if not bool(finite.all()):
+        bad = indices[~finite.cpu()].tolist()
+        shown = ", ".join(str(index) for index in bad[:10]) + (", …" if len(bad) > 10 else "")
+        raise StatisticsError(
+            f"the features of {len(bad)} image(s) contain NaN or infinity (indices {shown}); no number computed "
+            "from them would mean anything. Look at these images, the weights, and the precision of the network"
+        )
+
+
+def check_same(what: str, ours: Value, theirs: Value) -> None:
+    """Raise a ``StatisticsError`` if two accumulators to be merged differ in a setting."""
+    if ours != theirs:
+        raise StatisticsError(f"statistics with {what} {ours} and {what} {theirs} cannot be merged")

@@ -1,0 +1,41 @@
+"""From what a metric names as its need to the accumulator that meets it."""
+
+from __future__ import annotations
+
+from genmetrics.accumulators.base import Accumulator
+from genmetrics.accumulators.feature_bank import FeatureBank
+from genmetrics.accumulators.moments import Moments
+from genmetrics.accumulators.softmax_sums import SoftmaxSums
+from genmetrics.errors import UnknownNameError
+from genmetrics.registry import did_you_mean
+from genmetrics.types import Need
+
+__all__ = ["ACCUMULATORS", "build_accumulator"]
+
+ACCUMULATORS: dict[str, type[Accumulator]] = {
+    "moments": Moments,
+    "feature_bank": FeatureBank,
+    "softmax_sums": SoftmaxSums,
+}
+
+
+def build_accumulator(need: Need, width: int, total: int | None) -> Accumulator:
+    """An empty accumulator.
+
+    Args:
+        need: what is needed.
+        width: the width of the feature.
+        total: how many samples will come; None if that is not known.
+
+    Raises:
+        UnknownNameError: if there is no accumulator of that kind.
+    """
+    options = dict(need.options)
+    if need.accumulator == "moments":
+        return Moments(width)
+    if need.accumulator == "feature_bank":
+        return FeatureBank(width)
+    if need.accumulator == "softmax_sums":
+        return SoftmaxSums(width, options["num_splits"], options["seed"], total)
+    hint = did_you_mean(need.accumulator, list(ACCUMULATORS))
+    raise UnknownNameError(f"unknown accumulator {need.accumulator!r}; {hint}")

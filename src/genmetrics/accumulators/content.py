@@ -1,0 +1,61 @@
+"""A digest of the decoded images as a set."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Int64, UInt8
+from torch import Tensor
+
+from genmetrics.accumulators.base import Accumulator
+
+__all__ = ["ContentDigest"]
+
+_MODULUS = 1 << 256
+
+
+class ContentDigest(Accumulator):
+    """The sum modulo 2²⁵⁶ of the sha256 of every image, so that neither order nor container matters.
+
+    An image's own hash covers its height and width and its pixels, channel by channel. Every copy of an image
+    counts.
+    """
+
+    def __init__(self) -> None:
+        self.num_samples = 0
+        self._sum = 0
+
+    def update(self, values: UInt8[Tensor, "n 3 h w"], indices: Int64[Tensor, " n"]) -> None:
+        """Feed (n, 3, h, w) uint8 RGB images."""
+        shape = f"{values.shape[2]}x{values.shape[3]}:".encode()
+        for image in values.cpu():
+            digest = hashlib.sha256(shape)
+            digest.update(memoryview(image.contiguous().numpy()))
+            self._sum = (self._sum + int.from_bytes(digest.digest(), "big")) % _MODULUS
+        self.num_samples += values.shape[0]
+
+    def merge(self, other: ContentDigest) -> ContentDigest:
+        """The digest of both sets together."""
+        merged = ContentDigest()
+        merged.num_samples = self.num_samples + other.num_samples
+        merged._sum = (self._sum + other._sum) % _MODULUS
+        return merged
+
+    def state(self) -> dict[str, Tensor]:
+        """``count`` and ``sum``, (32,) uint8, big-endian."""
+        sum_bytes = torch.tensor(list(self._sum.to_bytes(32, "big")), dtype=torch.uint8)
+        return {"count": torch.tensor(self.num_samples), "sum": sum_bytes}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Tensor]) -> ContentDigest:
+        """The digest whose ``state()`` this is."""
+        digest = cls()
+        digest.num_samples = int(state["count"])
+        digest._sum = int.from_bytes(bytes(state["sum"].tolist()), "big")
+        return digest
+
+    def hexdigest(self) -> str:
+        """64 hexadecimal digits."""
+        return f"{self._sum:064x}"

@@ -1,0 +1,135 @@
+"""Sums of class probabilities per split, all that the Inception Score needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from jaxtyping import Float64, Int64
+from torch import Tensor
+
+from genmetrics.accumulators.base import Accumulator, check_finite, check_same
+from genmetrics.accumulators.feature_bank import FeatureBank
+from genmetrics.errors import StatisticsError
+
+__all__ = ["SoftmaxSums"]
+
+
+class SoftmaxSums(Accumulator):
+    """Per split the count, Σp (k,) and Σ p·log p of the softmax p of (n, k) logits, in float64.
+
+    The split of a sample is a function of its index, the total and the seed, never of its arrival: the indices
+    are permuted by NumPy's ``RandomState(seed)`` and cut into even, contiguous splits. Where the total is not
+    known before the pass, the logits are kept until the sums are asked for (4·k bytes a sample), and a
+    sample's place among the indices that arrived takes the place of its index.
+    """
+
+    def __init__(self, width: int, num_splits: int, seed: int, total: int | None) -> None:
+        self.width = width
+        self.num_splits = num_splits
+        self.seed = seed
+        self.total = total
+        self.num_samples = 0
+        self._kept = FeatureBank(width) if total is None else None
+        self._splits = None if total is None else _split_of_index(total, num_splits, seed)
+        self._counts = torch.zeros(num_splits, dtype=torch.float64)
+        self._sums = torch.zeros((num_splits, width), dtype=torch.float64)
+        self._negentropy = torch.zeros(num_splits, dtype=torch.float64)
+
+    def update(self, values: Tensor, indices: Int64[Tensor, " n"]) -> None:
+        """Feed (n, k) logits of any floating dtype."""
+        check_same("number of classes", self.width, values.shape[1])
+        check_finite(values, indices)
+        if self._kept is not None:
+            self._kept.update(values, indices)
+        else:
+            self._add(values, indices)
+        self.num_samples += values.shape[0]
+
+    def merge(self, other: SoftmaxSums) -> SoftmaxSums:
+        """The sums over both sample sets."""
+        for name in ("width", "num_splits", "seed", "total"):
+            check_same(name, getattr(self, name), getattr(other, name))
+        merged = SoftmaxSums(self.width, self.num_splits, self.seed, self.total)
+        merged.num_samples = self.num_samples + other.num_samples
+        if self._kept is not None and other._kept is not None:
+            merged._kept = self._kept.merge(other._kept)
+        merged._counts = self._counts + other._counts
+        merged._sums = self._sums + other._sums
+        merged._negentropy = self._negentropy + other._negentropy
+        return merged
+
+    def state(self) -> dict[str, Tensor]:
+        """``setting`` (num_splits, seed, total or -1, width), then the sums or the kept logits."""
+        setting = torch.tensor(
+            [self.num_splits, self.seed, -1 if self.total is None else self.total, self.width],
+            dtype=torch.int64,
+        )
+        if self._kept is not None:
+            return {"setting": setting, **self._kept.state()}
+        return {
+            "setting": setting,
+            "counts": self._counts,
+            "sums": self._sums,
+            "negentropy": self._negentropy,
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Tensor]) -> SoftmaxSums:
+        """The accumulator whose ``state()`` this is."""
+        num_splits, seed, total, width = (int(value) for value in state["setting"])
+        sums = cls(width, num_splits, seed, None if total < 0 else total)
+        if sums._kept is not None:
+            sums._kept = FeatureBank.from_state(state)
+            sums.num_samples = sums._kept.num_samples
+            return sums
+        sums._counts = state["counts"].clone()
+        sums._sums = state["sums"].clone()
+        sums._negentropy = state["negentropy"].clone()
+        sums.num_samples = int(sums._counts.sum())
+        return sums
+
+    def mean_divergences(self) -> Float64[Tensor, " splits"]:
+        """The mean over each split of KL(p(y|x) ‖ p(y)), in nats, (splits,) float64.
+
+        Raises:
+            StatisticsError: if there are fewer samples than splits, or other than the announced total.
+        """
+        if self.num_samples < self.num_splits:
+            raise StatisticsError(
+                f"{self.num_samples} image(s) cannot fill the {self.num_splits} splits of the Inception Score; "
+                f"add images (at least {self.num_splits}, thousands for a number worth reporting)"
+            )
+        if self._kept is not None:
+            complete = SoftmaxSums(self.width, self.num_splits, self.seed, self._kept.num_samples)
+            rows = self._kept.rows()
+            for start in range(0, rows.shape[0], 1024):
+                block = rows[start : start + 1024]
+                complete.update(block, torch.arange(start, start + block.shape[0]))
+            return complete.mean_divergences()
+        if self.num_samples != self.total:
+            raise StatisticsError(
+                f"{self.num_samples} images arrived where {self.total} were announced; the splits would be uneven"
+            )
+        marginal = self._sums / self._counts[:, None]
+        divergences: Tensor = self._negentropy / self._counts - torch.special.xlogy(marginal, marginal).sum(dim=1)
+        return divergences
+
+    def _add(self, values: Tensor, indices: Tensor) -> None:
+        assert self._splits is not None
+        log_p = torch.log_softmax(values.detach().to("cpu", torch.float64), dim=1)
+        p = log_p.exp()
+        split = self._splits[indices.to("cpu", torch.int64)]
+        self._counts.index_add_(0, split, torch.ones(len(split), dtype=torch.float64))
+        self._sums.index_add_(0, split, p)
+        self._negentropy.index_add_(0, split, (p * log_p).sum(dim=1))
+
+
+def _split_of_index(total: int, num_splits: int, seed: int) -> Tensor:
+    """The split of each index: place j of the permutation belongs to split s if s·N//S <= j < (s+1)·N//S."""
+    bounds = np.arange(1, num_splits + 1) * total // num_splits
+    order = np.random.RandomState(seed).permutation(total)  # torch-fidelity's generator
+    split = np.empty(total, dtype=np.int64)
+    split[order] = np.searchsorted(bounds, np.arange(total), side="right")
+    return torch.from_numpy(split)

@@ -1,0 +1,65 @@
+"""Matrix functions behind the metrics: pure functions of float64 tensors."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+__all__ = ["centred_row_factor", "covariance_factor", "nuclear_norm_of_product", "polynomial_kernel"]
+
+
+def centred_row_factor(rows: Float64[Tensor, "n d"]) -> Float64[Tensor, "n d"]:
+    """A factor F of the rows' sample covariance, FᵀF = cov(rows) with ddof 1.
+
+    Args:
+        rows: (n, d) float64, n >= 2.
+    """
+    centred: Tensor = (rows - rows.mean(dim=0)) / (rows.shape[0] - 1) ** 0.5
+    return centred
+
+
+def covariance_factor(sigma: Float64[Tensor, "d d"]) -> Float64[Tensor, "d d"]:
+    """A factor F of a covariance, FᵀF = sigma.
+
+    Cholesky's where the matrix is positive definite; else from its symmetric eigenvalues, of which the
+    negative ones are rounding errors of a zero and are set to zero.
+
+    Args:
+        sigma: (d, d) float64, symmetric and positive semidefinite up to rounding.
+    """
+    factor: Tensor
+    factor, info = torch.linalg.cholesky_ex(sigma, upper=True)
+    if int(info) != 0:
+        values, vectors = torch.linalg.eigh(sigma)
+        factor = values.clamp(min=0).sqrt()[:, None] * vectors.T
+    return factor
+
+
+def nuclear_norm_of_product(a: Float64[Tensor, "p d"], b: Float64[Tensor, "q d"]) -> float:
+    """The sum of the singular values of a·bᵀ.
+
+    With FᵀF = A and GᵀG = B this is tr((AB)^½) of the Fréchet distance: the eigenvalues of AB are the squared
+    singular values of F·Gᵀ. It needs no matrix square root, is never complex and never negative, and for few
+    rows is as small as the number of rows.
+
+    Args:
+        a: (p, d) float64.
+        b: (q, d) float64.
+    """
+    return float(torch.linalg.svdvals(a @ b.T).sum())
+
+
+def polynomial_kernel(
+    x: Float64[Tensor, "n d"], y: Float64[Tensor, "m d"], degree: int, gamma: float, coef0: float
+) -> Float64[Tensor, "n m"]:
+    """(gamma · x·yᵀ + coef0)^degree for all pairs of rows.
+
+    Args:
+        x: (n, d) float64.
+        y: (m, d) float64.
+        degree: the exponent, at least 1.
+        gamma: the scale of the inner product.
+        coef0: the constant term.
+    """
+    return (x @ y.T).mul_(gamma).add_(coef0).pow_(degree)

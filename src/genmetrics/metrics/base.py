@@ -1,0 +1,52 @@
+"""The contract of a metric: a pure function of one or two sets' statistics."""
+
+from __future__ import annotations
+
+import typing
+from abc import ABC, abstractmethod
+
+from genmetrics.accumulators.base import Accumulator
+from genmetrics.types import MetricResult, Need, Protocol
+
+__all__ = ["Metric", "SetStatistics"]
+
+
+class SetStatistics(typing.Protocol):
+    """What a metric sees of an image set."""
+
+    @property
+    def num_samples(self) -> int:
+        """How many images the set has."""
+
+    def get(self, need: Need) -> Accumulator:
+        """The accumulator that meets a need."""
+
+
+class Metric(ABC):
+    """A number about one generated set, alone or against a reference.
+
+    Attributes:
+        id: the name in reports.
+        needs: what it reads from each set; the reference side is read only if it is not unary.
+        higher_is_better: whether a larger number is a better model.
+        unary: whether it needs no reference.
+        protocol: what the number stands for.
+    """
+
+    id: str
+    needs: tuple[Need, ...]
+    higher_is_better: bool
+    unary: bool
+    protocol: Protocol
+
+    @abstractmethod
+    def compute(self, gen: SetStatistics, ref: SetStatistics | None) -> MetricResult:
+        """The metric's figures.
+
+        Args:
+            gen: statistics of the generated set.
+            ref: statistics of the reference set; None only if the metric is unary.
+
+        Raises:
+            StatisticsError: if the statistics do not allow the number, such as too few samples.
+        """

@@ -1,0 +1,76 @@
+"""Fréchet distance between Gaussians fitted to two feature sets."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from genmetrics.accumulators.moments import Moments
+from genmetrics.errors import StatisticsError
+from genmetrics.linalg import nuclear_norm_of_product
+from genmetrics.metrics.base import Metric, SetStatistics
+from genmetrics.types import MetricInfo, MetricResult, Need
+
+__all__ = ["FrechetDistance", "frechet_distance"]
+
+
+def frechet_distance(gen: Moments, ref: Moments) -> float:
+    """|μ₁ − μ₂|² + tr(Σ₁ + Σ₂ − 2 (Σ₁Σ₂)^½) of two feature sets, in squared feature units.
+
+    The last trace is the nuclear norm of the product of the covariances' factors: no matrix square root, so
+    no imaginary part, no epsilon and no noise below full rank, where the factor is the samples themselves. The
+    result is never negative.
+
+    Args:
+        gen: moments of the generated features.
+        ref: moments of the reference features, of the same width.
+
+    Raises:
+        StatisticsError: if a side has fewer than two samples.
+
+    Source: Heusel et al. 2017 (arXiv:1706.08500), equation 6; sample covariances with ddof 1.
+    Matches: pytorch-fid 0.3.0 and torch-fidelity 0.4.0 to 2e-6 relative at full rank, and the exact Gram form
+    below it; tests/conformance/test_peers_frechet.py.
+    """
+    for side, moments in (("generated", gen), ("reference", ref)):
+        if moments.num_samples < 2:
+            raise StatisticsError(
+                f"the {side} set has {moments.num_samples} image(s); a Fréchet distance needs at least 2 on each "
+                "side, and thousands for a number worth reporting"
+            )
+    shift = gen.mean().cpu() - ref.mean().cpu()
+    overlap = nuclear_norm_of_product(gen.factor().cpu(), ref.factor().cpu())
+    return max(0.0, float(shift @ shift) + gen.total_variance() + ref.total_variance() - 2 * overlap)
+
+
+class FrechetDistance(Metric):
+    """FID and its relatives: one class for every network, layer and preprocessing."""
+
+    higher_is_better = False
+    unary = False
+
+    def __init__(self, info: MetricInfo, seed: int) -> None:
+        self.id = info.id
+        self.needs = (Need(info.extractor, info.preprocess, info.feature, "moments"),)
+        self.protocol = info.protocol
+
+    def compute(self, gen: SetStatistics, ref: SetStatistics | None) -> MetricResult:
+        """The distance; a warning where a side has no more samples than dimensions."""
+        assert ref is not None
+        moments = [cast(Moments, side.get(self.needs[0])) for side in (gen, ref)]
+        value = frechet_distance(*moments)
+        return MetricResult(self.id, value, {}, self.protocol, _few_samples(moments[0], moments[1]))
+
+
+def _few_samples(gen: Moments, ref: Moments) -> tuple[str, ...]:
+    few = [
+        f"{side} {moments.num_samples}"
+        for side, moments in (("generated", gen), ("reference", ref))
+        if moments.num_samples <= gen.width
+    ]
+    if not few:
+        return ()
+    return (
+        f"no more images ({', '.join(few)}) than feature dimensions ({gen.width}): the value is exact for these "
+        "images but lies far above what many images of the same models would give; compare it only with values "
+        "of exactly as many images",
+    )

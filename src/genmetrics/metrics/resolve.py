@@ -1,0 +1,80 @@
+"""From the names that a person types to the metrics that they stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from genmetrics.errors import UnknownNameError, UsageError
+from genmetrics.metrics import METRICS
+from genmetrics.metrics.base import Metric
+from genmetrics.registry import did_you_mean, load_target
+from genmetrics.types import ExtractorInfo, MetricInfo
+
+__all__ = ["build_metrics", "resolve_metric"]
+
+Lookup = Callable[[str], ExtractorInfo]
+
+
+def build_metrics(names: Sequence[str], extractor: str | None, lookup: Lookup, seed: int) -> list[Metric]:
+    """The metrics of the given names, each once, in their order.
+
+    Args:
+        names: metric ids, or ``<family>.<extractor>`` such as ``kid.efficientnet-lite0.in1k``.
+        extractor: the network on which to compute them; None takes each metric's own.
+        lookup: finds an extractor's description.
+        seed: of every random choice.
+
+    Raises:
+        UnknownNameError: if a name stands for nothing.
+        UsageError: if a metric makes no sense on the extractor.
+    """
+    infos = dict.fromkeys(resolve_metric(name, extractor, lookup) for name in names)
+    return [load_target(info.target)(info, seed) for info in infos]
+
+
+def resolve_metric(name: str, extractor: str | None, lookup: Lookup) -> MetricInfo:
+    """What a name stands for, on an extractor or on its own."""
+    if name in METRICS:
+        info = METRICS.get(name)
+        if extractor is None or extractor == info.extractor:
+            return info
+        return _on_extractor(info, lookup(extractor))
+    family, _, named_extractor = name.partition(".")
+    generic = {info.generic: info for info in METRICS.entries() if info.generic}
+    if named_extractor and family in generic:
+        if extractor not in (None, named_extractor):
+            raise UsageError(f"metric {name!r} names its own extractor; leave out '--extractor {extractor}'")
+        return _on_extractor(generic[family], lookup(named_extractor))
+    if family in generic and family not in METRICS:
+        raise UsageError(
+            f"metric {name!r} is a family of metrics; ask for {generic[family].id!r}, or name the network: "
+            f"'{name}.efficientnet-lite0.in1k'"
+        )
+    hint = did_you_mean(name, [*METRICS])
+    raise UnknownNameError(f"unknown metric {name!r}; {hint}")
+
+
+def _on_extractor(info: MetricInfo, extractor: ExtractorInfo) -> MetricInfo:
+    if info.extractor == extractor.id:
+        return info
+    if info.generic is None:
+        usable = ", ".join(entry.id for entry in METRICS.entries() if entry.generic)
+        raise UsageError(
+            f"metric {info.id!r} is a layer or variant of {info.extractor!r} and has no counterpart on "
+            f"{extractor.id!r}; on other extractors ask for: {usable}"
+        )
+    feature = extractor.logits if info.role == "logits" else extractor.pool
+    if feature is None:
+        raise UsageError(
+            f"metric {info.id!r} needs class logits, and extractor {extractor.id!r} has none (outputs: "
+            f"{', '.join(extractor.features)}); leave {info.id!r} out or choose a classifier"
+        )
+    return replace(
+        info,
+        id=f"{info.generic}.{extractor.id}",
+        extractor=extractor.id,
+        feature=feature,
+        preprocess=extractor.preprocess,
+        equals="",
+    )

@@ -1,0 +1,1 @@
+"""Resize and normalisation before a network, as data that travels with an extractor."""

@@ -1,0 +1,99 @@
+"""Named things that can be extended from outside: metrics, extractors, sources, preprocessings.
+
+A registry holds light descriptions; what they describe is imported when it is first built. Third parties add
+entries by calling ``register`` or through a packaging entry point of the registry's group, whose target is a
+description of the same type.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Iterator
+from importlib import metadata
+from typing import Any, Generic, TypeVar
+
+from genmetrics.errors import UnknownNameError, UsageError
+
+__all__ = ["Registry", "did_you_mean", "load_target"]
+
+Entry = TypeVar("Entry")
+
+
+def did_you_mean(name: str, known: list[str]) -> str:
+    """A sentence that names the nearest known names, or all of them if none is near."""
+    near = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.6)
+    if near:
+        return f"did you mean {' or '.join(repr(entry) for entry in near)}?"
+    return f"known: {', '.join(sorted(known))}"
+
+
+def load_target(target: str) -> Any:
+    """The object that ``module:Attribute`` names, imported now."""
+    module_name, _, attribute = target.partition(":")
+    if not attribute:
+        raise UsageError(f"target {target!r}: expected 'module:Attribute'")
+    return getattr(importlib.import_module(module_name), attribute)
+
+
+class Registry(Generic[Entry]):
+    """Entries by name, in order of registration, with those of entry points after the built-in ones."""
+
+    def __init__(self, kind: str, group: str) -> None:
+        """Create an empty registry.
+
+        Args:
+            kind: what an entry is, for messages: ``metric``.
+            group: the entry-point group that third parties use: ``genmetrics.metrics``.
+        """
+        self._kind = kind
+        self._group = group
+        self._entries: dict[str, Entry] = {}
+        self._entry_points_loaded = False
+
+    def register(self, name: str, entry: Entry) -> None:
+        """Add an entry.
+
+        Raises:
+            UsageError: if the name is taken. A name is a protocol: what it stands for never changes.
+        """
+        if name in self._entries:
+            raise UsageError(f"{self._kind} {name!r} is registered already; choose another name")
+        self._entries[name] = entry
+
+    def get(self, name: str) -> Entry:
+        """The entry of that name.
+
+        Raises:
+            UnknownNameError: if there is none; the message names the nearest ones.
+        """
+        self._load_entry_points()
+        try:
+            return self._entries[name]
+        except KeyError:
+            hint = did_you_mean(name, list(self._entries))
+            raise UnknownNameError(f"unknown {self._kind} {name!r}; {hint}") from None
+
+    def __contains__(self, name: object) -> bool:
+        self._load_entry_points()
+        return name in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        self._load_entry_points()
+        return iter(tuple(self._entries))
+
+    def __len__(self) -> int:
+        self._load_entry_points()
+        return len(self._entries)
+
+    def entries(self) -> tuple[Entry, ...]:
+        """All entries in order."""
+        self._load_entry_points()
+        return tuple(self._entries.values())
+
+    def _load_entry_points(self) -> None:
+        if self._entry_points_loaded:
+            return
+        self._entry_points_loaded = True
+        for point in metadata.entry_points(group=self._group):
+            self.register(point.name, point.load())

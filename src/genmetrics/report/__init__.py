@@ -1,0 +1,1 @@
+"""Results with the record of how they came about."""

@@ -1,0 +1,183 @@
+"""The result of a run."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from genmetrics.errors import OutputError, UnknownNameError
+from genmetrics.registry import did_you_mean
+from genmetrics.types import ExtractorRecord, MetricResult, SideRecord
+
+__all__ = ["SCHEMA", "Report", "check_writable", "versions", "write_atomically"]
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Report:
+    """All figures of a run and all that is needed to place or repeat them.
+
+    Attributes:
+        metrics: the results, by metric id.
+        gen: the generated set.
+        ref: the reference set; None if no metric needed one.
+        extractors: the networks, by id.
+        versions: of genmetrics, Python and the packages that touch the numbers.
+        device: where the networks ran.
+        num_processes: how many processes shared the images.
+        seed: of every random choice.
+        seconds: wall time of the stages.
+    """
+
+    metrics: Mapping[str, MetricResult]
+    gen: SideRecord
+    ref: SideRecord | None
+    extractors: Mapping[str, ExtractorRecord]
+    versions: Mapping[str, str]
+    device: str
+    num_processes: int
+    seed: int
+    seconds: Mapping[str, float]
+
+    def __getitem__(self, name: str) -> MetricResult:
+        """The result of a metric.
+
+        Raises:
+            UnknownNameError: if the run did not compute it.
+        """
+        try:
+            return self.metrics[name]
+        except KeyError:
+            hint = did_you_mean(name, list(self.metrics))
+            raise UnknownNameError(f"the report has no metric {name!r}; {hint}") from None
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """All that a reader must know, of the metrics and of the two sets, each once, with what it is about."""
+        found = [
+            f"{name}: {note}"
+            for name, side in (("gen", self.gen), ("ref", self.ref))
+            if side is not None
+            for note in side.notes
+        ]
+        about: dict[str, list[str]] = {}
+        for result in self.metrics.values():
+            for text in result.warnings:
+                about.setdefault(text, []).append(result.id)
+        found += [f"{', '.join(ids)}: {text}" for text, ids in about.items()]
+        return tuple(found)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain values, in the layout of the JSON file."""
+        return {
+            "schema": SCHEMA,
+            "genmetrics": self.versions["genmetrics"],
+            "metrics": {
+                name: {
+                    "value": result.value,
+                    "extra": dict(result.extra),
+                    "protocol": str(result.protocol),
+                    "warnings": list(result.warnings),
+                }
+                for name, result in self.metrics.items()
+            },
+            "gen": _side(self.gen),
+            "ref": None if self.ref is None else _side(self.ref),
+            "extractors": {
+                name: {
+                    "weights_sha256": record.weights_sha256,
+                    "official": record.official,
+                    "precision": record.precision,
+                    "preprocess": {key: dict(value) for key, value in record.preprocess.items()},
+                }
+                for name, record in self.extractors.items()
+            },
+            "versions": {key: value for key, value in self.versions.items() if key != "genmetrics"},
+            "device": self.device,
+            "num_processes": self.num_processes,
+            "seed": self.seed,
+            "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
+        }
+
+    def to_json(self) -> str:
+        """The report as indented JSON, with every digit of every figure."""
+        return json.dumps(self.to_dict(), indent=2, allow_nan=False, ensure_ascii=False)
+
+    def to_markdown(self) -> str:
+        """The figures as a Markdown table, with protocols and warnings."""
+        lines = ["| metric | value | ± | protocol |", "|---|---:|---:|---|"]
+        for result in self.metrics.values():
+            spread = f"{result.extra['std']:.4g}" if "std" in result.extra else ""
+            lines.append(f"| {result.id} | {result.value:.6g} | {spread} | `{result.protocol}` |")
+        lines += ["", f"gen: {self.gen.source} ({self.gen.num_samples} images)  "]
+        if self.ref is not None:
+            lines.append(f"ref: {self.ref.source} ({self.ref.num_samples} images)")
+        if self.warnings:
+            lines += ["", *(f"- {text}" for text in self.warnings)]
+        return "\n".join(lines) + "\n"
+
+    def save(self, path: str | Path) -> None:
+        """Write the report as JSON; the file appears only when it is whole.
+
+        Raises:
+            OutputError: if it cannot be written.
+        """
+        write_atomically(Path(path), self.to_json() + "\n")
+
+
+def versions() -> dict[str, str]:
+    """Versions of what touches the numbers."""
+    found = {name: metadata.version(name) for name in ("genmetrics", "torch", "numpy", "pillow")}
+    return {**found, "python": platform.python_version(), "platform": platform.platform()}
+
+
+def check_writable(path: Path) -> None:
+    """Raise an ``OutputError`` if a file cannot be written there; nothing is left behind."""
+    if path.is_dir():
+        raise OutputError(f"cannot write '{path}': it is a folder; give a file name, such as '{path}/report.json'")
+    folder = path.parent
+    if not folder.is_dir():
+        raise OutputError(f"cannot write '{path}': the folder '{folder}' does not exist; create it first")
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OutputError(f"cannot write '{path}': {error.strerror or error}") from error
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a text file under a temporary name and move it into place.
+
+    Raises:
+        OutputError: if it cannot be written.
+    """
+    check_writable(path)
+    try:
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        umask = os.umask(0)
+        os.umask(umask)
+        Path(temporary).chmod(0o666 & ~umask)
+        Path(temporary).replace(path)
+    except OSError as error:
+        raise OutputError(f"cannot write '{path}': {error.strerror or error}") from error
+
+
+def _side(side: SideRecord) -> dict[str, Any]:
+    return {
+        "source": side.source,
+        "kind": side.kind,
+        "num_samples": side.num_samples,
+        "digest": side.digest,
+        "skipped": [{"name": image.name, "reason": image.reason} for image in side.skipped],
+        "notes": list(side.notes),
+    }

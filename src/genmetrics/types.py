@@ -1,0 +1,261 @@
+"""Plain values that travel between the layers. Nothing here imports torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal
+
+__all__ = [
+    "AlphaPolicy",
+    "BadImagePolicy",
+    "ExtractorInfo",
+    "ExtractorRecord",
+    "Fingerprint",
+    "MetricInfo",
+    "MetricResult",
+    "Need",
+    "Precision",
+    "Progress",
+    "Protocol",
+    "Shard",
+    "SideRecord",
+    "SkippedImage",
+]
+
+Precision = Literal["exact", "tf32", "bf16"]
+AlphaPolicy = Literal["drop", "white", "black"]
+BadImagePolicy = Literal["error", "skip"]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One of ``count`` equal shares of an image set.
+
+    Shares are contiguous ranges of indices, as even as they can be: no index is in two shares and none is
+    left out, also where there are more shares than images.
+    """
+
+    index: int = 0
+    count: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.index < self.count:
+            raise ValueError(f"shard {self.index}/{self.count}: expected 0 <= index < count")
+
+    def range(self, total: int) -> range:
+        """The indices of this share of ``total`` images."""
+        return range(total * self.index // self.count, total * (self.index + 1) // self.count)
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What an image source is, cheaply and honestly.
+
+    Attributes:
+        kind: the source kind, such as ``folder`` or ``npz``.
+        description: what a person reads, such as the path.
+        digest: hexadecimal; changes whenever the content may have changed (names, sizes and times of
+            files, checksums of archive members, the bytes of arrays).
+    """
+
+    kind: str
+    description: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class SkippedImage:
+    """An image that could not be read and was left out on request."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Need:
+    """One accumulator that a metric needs, filled from one feature of one extractor.
+
+    Equal needs of several metrics are met by one accumulator.
+
+    Attributes:
+        extractor: the extractor's id, ``architecture.tag``.
+        preprocess: the id of the preprocessing before it.
+        feature: the name of the extractor's output.
+        accumulator: the accumulator's kind, such as ``moments``.
+        options: settings that change what the accumulator holds, such as the number of splits.
+    """
+
+    extractor: str
+    preprocess: str
+    feature: str
+    accumulator: str
+    options: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Everything that a metric id stands for; two numbers compare exactly when their protocols are equal.
+
+    Attributes:
+        extractor: the extractor's id.
+        feature: the name of the extractor's output.
+        preprocess: the id of the preprocessing.
+        estimator: the estimator and its constants where the metric's name leaves them open; empty for the
+            Fréchet distance of sample moments.
+        precision: the precision of the network; ``exact`` is float32 without TF32.
+    """
+
+    extractor: str
+    feature: str
+    preprocess: str
+    estimator: str = ""
+    precision: Precision = "exact"
+
+    def __str__(self) -> str:
+        parts = [self.extractor, self.feature, self.preprocess]
+        if self.estimator:
+            parts.append(self.estimator)
+        if self.precision != "exact":
+            parts.append(self.precision)
+        return "/".join(parts)
+
+
+@dataclass(frozen=True)
+class MetricResult:
+    """One metric's figures.
+
+    Attributes:
+        id: the metric's id.
+        value: the main figure.
+        extra: the other figures, by name.
+        protocol: what the number stands for.
+        warnings: what a reader of the number must know.
+    """
+
+    id: str
+    value: float
+    extra: Mapping[str, float]
+    protocol: Protocol
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ExtractorInfo:
+    """What is known of an extractor without building it.
+
+    Attributes:
+        id: ``architecture.tag``.
+        target: ``module:Class`` of the extractor.
+        summary: one line for people.
+        features: the width of each named output.
+        preprocess: the id of its own published preprocessing.
+        pool: the feature that distances use unless they name another.
+        logits: the class logits that the Inception Score uses; None if the network has no classes.
+        licence: the licence of the weights.
+    """
+
+    id: str
+    target: str
+    summary: str
+    features: Mapping[str, int]
+    preprocess: str
+    pool: str
+    logits: str | None = None
+    licence: str = ""
+
+
+@dataclass(frozen=True)
+class MetricInfo:
+    """What is known of a metric without importing it.
+
+    Attributes:
+        id: the metric's id, a protocol's name.
+        target: ``module:Class`` of the metric.
+        summary: one line for people.
+        extractor: the extractor that the id stands for.
+        feature: the extractor's output that it uses.
+        preprocess: the preprocessing that it stands for.
+        higher_is_better: whether a larger number is a better model.
+        unary: whether it needs no reference.
+        generic: the family name that it takes on another extractor (``fd`` for ``fid``); None if the id
+            makes sense on its own network only.
+        role: which of an extractor's outputs it takes there, ``pool`` or ``logits``.
+        estimator: the estimator and its constants, as protocols carry it.
+        equals: the published implementations whose number it is.
+    """
+
+    id: str
+    target: str
+    summary: str
+    extractor: str
+    feature: str
+    preprocess: str
+    higher_is_better: bool
+    unary: bool
+    generic: str | None = None
+    role: Literal["pool", "logits"] = "pool"
+    estimator: str = ""
+    equals: str = ""
+
+    @property
+    def protocol(self) -> Protocol:
+        """Everything that the id stands for."""
+        return Protocol(self.extractor, self.feature, self.preprocess, self.estimator)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a pass is.
+
+    Attributes:
+        stage: ``ref`` or ``gen`` while images are read, ``metrics`` while figures are computed.
+        done: images, or metrics, finished.
+        total: how many there are; None if unknown.
+        message: what is being done, for people.
+    """
+
+    stage: Literal["ref", "gen", "metrics"]
+    done: int
+    total: int | None
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class SideRecord:
+    """What a report says of one image set.
+
+    Attributes:
+        source: the description of where the images came from.
+        kind: the source's kind.
+        num_samples: how many images were used.
+        digest: sha256 of the decoded images as a set: the same pixels give the same digest from a folder,
+            an archive or an array, in any order.
+        skipped: images that could not be read and were left out on request.
+        notes: what a reader must know of the set, such as dropped transparency.
+    """
+
+    source: str
+    kind: str
+    num_samples: int
+    digest: str
+    skipped: tuple[SkippedImage, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ExtractorRecord:
+    """What a report says of one network.
+
+    Attributes:
+        weights_sha256: of the weight file's bytes.
+        official: whether these are the published weights.
+        precision: the precision that it ran in.
+        preprocess: each preprocessing that was used, as data.
+    """
+
+    weights_sha256: str
+    official: bool
+    precision: Precision
+    preprocess: Mapping[str, Mapping[str, object]] = field(default_factory=lambda: MappingProxyType({}))
