@@ -1,0 +1,142 @@
+"""The contract of an extractor: images in, named features out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from jaxtyping import Float32, UInt8
+from torch import Tensor
+
+from genmetrics.errors import UsageError
+from genmetrics.extractors import EXTRACTORS
+from genmetrics.extractors.weights import WeightsFile
+from genmetrics.preprocess.spec import Preprocess, get_preprocess
+from genmetrics.registry import load_target
+from genmetrics.types import ExtractorInfo, Precision
+
+__all__ = ["Extractor", "load_extractor"]
+
+
+class Extractor(ABC):
+    """A network with named feature outputs, fixed weights and its own published preprocessing.
+
+    A subclass is made by calling it with the path of a weight file, or with None for its published one; it
+    sets ``info`` and ``weights`` and holds its modules in ``network``.
+    """
+
+    info: ExtractorInfo
+    weights: WeightsFile
+    network: torch.nn.Module
+
+    def __init__(self, weights: Path | None) -> None:
+        self.device = torch.device("cpu")
+        self.precision: Precision = "exact"
+
+    @property
+    def id(self) -> str:
+        """``architecture.tag``."""
+        return self.info.id
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """The extractor's own published preprocessing."""
+        return get_preprocess(self.info.preprocess)
+
+    @property
+    def features(self) -> Mapping[str, int]:
+        """The width of each named output."""
+        return self.info.features
+
+    @property
+    def weights_sha256(self) -> str:
+        """The sha256 of the weight file's bytes."""
+        return self.weights.sha256
+
+    def to(self, device: torch.device, precision: Precision) -> None:
+        """Move the network to a device and choose how exactly it computes."""
+        self.network.to(device)
+        self.device = device
+        self.precision = precision
+
+    def __call__(self, images: UInt8[Tensor, "n 3 h w"], wanted: Collection[str]) -> dict[str, Float32[Tensor, "n _"]]:
+        """The wanted features of images, with the extractor's own preprocessing.
+
+        Args:
+            images: (n, 3, h, w) uint8 RGB, 0..255, on any device.
+            wanted: names from ``features``.
+
+        Raises:
+            UsageError: if an output does not exist.
+        """
+        return self.run(self.preprocess(images.to(self.device)), wanted)
+
+    def run(self, inputs: Float32[Tensor, "n 3 h w"], wanted: Collection[str]) -> dict[str, Float32[Tensor, "n _"]]:
+        """The wanted features of inputs that are preprocessed already, on the extractor's device.
+
+        Raises:
+            UsageError: if an output does not exist.
+        """
+        unknown = [name for name in wanted if name not in self.features]
+        if unknown:
+            raise UsageError(
+                f"extractor {self.id!r} has no output {unknown[0]!r}; its outputs: {', '.join(self.features)}"
+            )
+        with torch.inference_mode(), _precision(self.precision, self.device):
+            outputs = self.forward(inputs, wanted)
+        return {name: outputs[name].to(torch.float32) for name in wanted}
+
+    @abstractmethod
+    def forward(self, inputs: Float32[Tensor, "n 3 h w"], wanted: Collection[str]) -> dict[str, Tensor]:
+        """Run the network on preprocessed inputs; called without gradients and at the chosen precision."""
+
+
+def load_extractor(name: str, weights: Path | None = None) -> Extractor:
+    """Build an extractor with its weights, on the CPU.
+
+    Args:
+        name: the extractor's id.
+        weights: a weight file in place of the published one.
+
+    Raises:
+        UnknownNameError: if no extractor has that id.
+        MissingWeightsError: if there are no weights and none can be fetched.
+        WeightsError: if the weights are damaged, do not fit, or are refused.
+    """
+    extractor: Extractor = load_target(EXTRACTORS.get(name).target)(weights)
+    return extractor
+
+
+@contextmanager
+def _precision(precision: Precision, device: torch.device) -> Iterator[None]:
+    """Float32 without TF32 (exact), with it (tf32), or bfloat16 where autocast uses it (bf16).
+
+    The switches are the process's, so they are put back afterwards: a training loop around this keeps its own.
+    """
+    if precision == "bf16":
+        with torch.autocast(device.type, dtype=torch.bfloat16):
+            yield
+        return
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest" if precision == "exact" else "high")
+    try:
+        with torch.autocast(device.type, enabled=False), _cudnn_tf32(precision == "tf32", device):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+@contextmanager
+def _cudnn_tf32(allowed: bool, device: torch.device) -> Iterator[None]:
+    if device.type != "cuda":
+        yield
+        return
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = allowed
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before

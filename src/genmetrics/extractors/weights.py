@@ -1,0 +1,262 @@
+"""Weight files: where they are looked for, how they are fetched, and what is accepted as official."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from genmetrics.errors import MissingWeightsError, OutputError, WeightsError
+
+__all__ = [
+    "PublishedWeights",
+    "WeightsFile",
+    "fetch_weights",
+    "file_sha256",
+    "find_weights",
+    "fresh_module",
+    "load_state_dict",
+    "search_folders",
+]
+
+ALLOW_UNOFFICIAL = "GENMETRICS_ALLOW_UNOFFICIAL_WEIGHTS"
+FOLDER = "GENMETRICS_WEIGHTS"
+_TIMEOUT_SECONDS = 10
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class PublishedWeights:
+    """A published weight file.
+
+    Attributes:
+        extractor: the id of the extractor that it belongs to.
+        urls: where it can be had, by file name; all are the same bytes.
+        sha256: of the file's bytes.
+        packaged: finds the file inside an installed package; None if no package has it.
+    """
+
+    extractor: str
+    urls: Mapping[str, str]
+    sha256: str
+    packaged: Callable[[], Path] | None = None
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """A weight file that was found.
+
+    Attributes:
+        path: where it is.
+        sha256: of its bytes.
+        official: whether it is the published file.
+    """
+
+    path: Path
+    sha256: str
+    official: bool
+
+
+def search_folders() -> list[Path]:
+    """Where weight files are looked for, first to last; fetched ones go to the first.
+
+    ``GENMETRICS_WEIGHTS`` if it is set, then the checkpoint folder of torch's hub, where pytorch-fid and
+    torch-fidelity put the same file.
+    """
+    folders = [Path(torch.hub.get_dir()).expanduser() / "checkpoints"]
+    if os.environ.get(FOLDER):
+        folders.insert(0, Path(os.environ[FOLDER]).expanduser())
+    return folders
+
+
+def file_sha256(path: Path) -> str:
+    """The sha256 of a file's bytes, 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def find_weights(published: PublishedWeights, given: Path | None = None) -> WeightsFile | None:
+    """The weight file to use, without any network; None if there is none.
+
+    Args:
+        published: the file that is wanted.
+        given: a file to take instead, whatever its content.
+
+    Raises:
+        WeightsError: if ``given`` is no file, or a file of a published name has other content.
+    """
+    if given is not None:
+        path = given.expanduser()
+        if not path.is_file():
+            raise WeightsError(
+                f"weights '{given}' for extractor {published.extractor!r}: no such file; expected "
+                f"{' or '.join(published.urls) or 'a weight file'} (.pth or .safetensors)"
+            )
+        sha256 = file_sha256(path)
+        return WeightsFile(path, sha256, sha256 == published.sha256)
+    candidates = [folder / name for folder in search_folders() for name in published.urls]
+    if published.packaged is not None:
+        candidates.append(published.packaged())
+    for path in candidates:
+        if path.is_file():
+            return _checked(path, published)
+    return None
+
+
+def _checked(path: Path, published: PublishedWeights) -> WeightsFile:
+    sha256 = file_sha256(path)
+    official = sha256 == published.sha256
+    if not official and os.environ.get(ALLOW_UNOFFICIAL) != "1":
+        raise WeightsError(
+            f"'{path}' has the published name of the weights of {published.extractor!r} but other content "
+            f"(sha256 {sha256[:12]}…, published {published.sha256[:12]}…); it may be a broken download. Delete it, "
+            f"or use it knowingly with '--weights {path}' or {ALLOW_UNOFFICIAL}=1"
+        )
+    return WeightsFile(path, sha256, official)
+
+
+def fetch_weights(
+    published: PublishedWeights, progress: Callable[[int, int | None], None] | None = None
+) -> WeightsFile:
+    """Download the published file to the first search folder.
+
+    The file appears under its name only when it is whole and its sha256 is right.
+
+    Args:
+        published: the file that is wanted.
+        progress: called with the bytes done and the bytes in all (None if unknown).
+
+    Raises:
+        MissingWeightsError: if no address answers, or the content is not the published one.
+        OutputError: if the folder cannot be written.
+    """
+    folder = search_folders()[0]
+    reasons: list[str] = []
+    for name, url in published.urls.items():
+        try:
+            _download(url, folder / name, published.sha256, progress)
+        except (urllib.error.URLError, TimeoutError, ConnectionError, WeightsError) as error:
+            reasons.append(str(getattr(error, "reason", error)))
+            continue
+        except OSError as error:
+            raise OutputError(
+                f"cannot write weights to '{folder}': {error.strerror or error}; set {FOLDER} to a folder that "
+                "can be written"
+            ) from error
+        return WeightsFile(folder / name, published.sha256, official=True)
+    raise _missing(published, "; ".join(dict.fromkeys(reasons)) or "no address is known")
+
+
+def _download(url: str, target: Path, sha256: str, progress: Callable[[int, int | None], None] | None) -> None:
+    with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as response:
+        length = response.headers.get("Content-Length")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        digest, done = hashlib.sha256(), 0
+        descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=target.name, suffix=".part")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                while chunk := response.read(_CHUNK):
+                    file.write(chunk)
+                    digest.update(chunk)
+                    done += len(chunk)
+                    if progress is not None:
+                        progress(done, int(length) if length else None)
+            if digest.hexdigest() != sha256:
+                raise WeightsError(
+                    f"{url} gave other content ({done} bytes, sha256 {digest.hexdigest()[:12]}…) than the "
+                    f"published file (sha256 {sha256[:12]}…)"
+                )
+            # mkstemp makes files for their owner alone; a shared weight folder is for its group too.
+            Path(temporary).chmod(0o644)
+            Path(temporary).replace(target)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+
+def _missing(published: PublishedWeights, reason: str) -> MissingWeightsError:
+    names = " or ".join(published.urls)
+    folders = " and ".join(f"'{folder}'" for folder in search_folders())
+    return MissingWeightsError(
+        f"extractor {published.extractor!r} has no weights here: looked for {names} in {folders}; downloading "
+        f"failed: {reason}\n"
+        f"  give the file:        --weights PATH  (published at {next(iter(published.urls.values()), '-')})\n"
+        "  or another network:   --extractor efficientnet-lite0.in1k  (installed already; its numbers carry its "
+        "name and do not compare with published FIDs)"
+    )
+
+
+def load_state_dict(path: Path, extractor: str) -> dict[str, Tensor]:
+    """The tensors of a ``.safetensors`` or torch file; code in a pickle is never run.
+
+    Raises:
+        WeightsError: if the file is damaged or holds anything but tensors.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, SafetensorError) as error:
+        hint = ""
+        if path.suffix == ".pb":
+            hint = f"; a TensorFlow graph is made usable by 'genmetrics weights convert {path}'"
+        raise WeightsError(
+            f"weights '{path}' for extractor {extractor!r} cannot be read as a torch or safetensors state dict "
+            f"(it is damaged, or holds more than tensors, which is never loaded){hint}"
+        ) from error
+    if not isinstance(loaded, Mapping) or not all(isinstance(value, Tensor) for value in loaded.values()):
+        raise WeightsError(
+            f"weights '{path}' for extractor {extractor!r} hold a {type(loaded).__name__}; expected a state dict "
+            "(names to tensors)"
+        )
+    return dict(loaded)
+
+
+def fresh_module(module: type[nn.Module], state: dict[str, Tensor], path: Path, extractor: str) -> nn.Module:
+    """A network in evaluation mode with the given weights.
+
+    Args:
+        module: the network's class, which needs no arguments.
+        state: its state dict; ``num_batches_tracked`` may be absent, for it plays no part here.
+        path: where the state came from, for messages.
+        extractor: the extractor's id, for messages.
+
+    Raises:
+        WeightsError: if names or shapes do not fit.
+    """
+    with torch.device("meta"):
+        network = module()
+    expected = network.state_dict()
+    for name, tensor in expected.items():
+        if name.endswith("num_batches_tracked"):
+            state.setdefault(name, torch.zeros((), dtype=tensor.dtype))
+    problems = [f"missing {name}" for name in expected.keys() - state.keys()]
+    problems += [f"unexpected {name}" for name in state.keys() - expected.keys()]
+    problems += [
+        f"{name} is {tuple(state[name].shape)}, expected {tuple(expected[name].shape)}"
+        for name in expected.keys() & state.keys()
+        if state[name].shape != expected[name].shape
+    ]
+    if problems:
+        shown = "; ".join(sorted(problems)[:5])
+        raise WeightsError(
+            f"weights '{path}' do not fit extractor {extractor!r} ({len(problems)} differences: {shown}"
+            f"{'; …' if len(problems) > 5 else ''})"
+        )
+    cast = {name: tensor.to(expected[name].dtype) for name, tensor in state.items()}
+    network.load_state_dict(cast, assign=True)
+    return network.eval().requires_grad_(False)
