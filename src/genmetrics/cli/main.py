@@ -1,0 +1,68 @@
+"""The ``genmetrics`` command: its subcommands are put together here, and torch is not imported for that."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from genmetrics.cli.demo import demo_command
+from genmetrics.cli.eval import eval_command
+from genmetrics.cli.listing import list_command
+from genmetrics.cli.weights import weights_app
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="genmetrics",
+    help="Measure how good a generative image model is: FID, KID, Inception Score and more.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from genmetrics import __version__
+
+        typer.echo(f"genmetrics {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Measure how good a generative image model is: FID, KID, Inception Score and more."""
+
+
+app.command("eval")(eval_command)
+app.command("list")(list_command)
+app.add_typer(weights_app, name="weights")
+app.command("demo")(demo_command)
+
+
+def main() -> None:
+    """Run the command line and exit: 0 done, 2 wrong usage or bad input, 130 interrupted, 1 anything else."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that cannot show a character gets another in its place, not a traceback.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    app(args=_with_optional_json_file(sys.argv[1:]))
+
+
+def _with_optional_json_file(arguments: list[str]) -> list[str]:
+    """Make ``--json FILE`` optional in FILE, which typer cannot express: alone it stands for standard output."""
+    if arguments[:1] != ["eval"]:
+        return arguments
+    rewritten = []
+    for position, argument in enumerate(arguments):
+        following = arguments[position + 1 : position + 2]
+        alone = argument == "--json" and (not following or following[0].startswith("-"))
+        rewritten.append("--json=-" if alone and following != ["-"] else argument)
+    return rewritten

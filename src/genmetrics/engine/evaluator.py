@@ -1,0 +1,143 @@
+"""Measuring inside a training loop: images come in as tensors, the report when it is asked for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Int64, UInt8
+from torch import Tensor
+
+from genmetrics import distributed
+from genmetrics.accumulators.content import ContentDigest
+from genmetrics.engine.evaluate import _drive, _open, _statistics, _weights_by_extractor, build_report
+from genmetrics.engine.features import FeatureFeeder
+from genmetrics.engine.networks import load_networks
+from genmetrics.engine.options import Options
+from genmetrics.engine.plan import make_plan
+from genmetrics.errors import StatisticsError, UsageError
+from genmetrics.report.report import Report
+from genmetrics.stats.stats import Stats
+from genmetrics.types import Precision, SideRecord
+
+__all__ = ["Evaluator"]
+
+
+class Evaluator:
+    """Feed generated images batch by batch, then compute the report.
+
+    The reference is read, and everything else checked, when the evaluator is made. Under an initialised
+    ``torch.distributed`` every rank feeds its own images, as many as it has, and ``compute`` gives all ranks
+    the same report; every rank must call it.
+    """
+
+    def __init__(
+        self,
+        ref: Any | Stats | None = None,
+        metrics: Sequence[str] | str | None = None,
+        *,
+        extractor: str | None = None,
+        weights: Mapping[str, Path] | Path | str | None = None,
+        device: str = Options.device,
+        precision: Precision = Options.precision,
+        batch_size: int = Options.batch_size,
+        workers: int | None = None,
+        seed: int = Options.seed,
+    ) -> None:
+        """Load networks and reference.
+
+        Args:
+            ref: the reference set, as ``evaluate`` takes it; ``Stats`` save reading it again.
+            metrics: metric ids; None takes ``fid,kid,isc`` with a reference and ``isc`` without one.
+            extractor: the network on which to compute them; None takes each metric's own.
+            weights: a weight file for the one extractor in use, or files by extractor id.
+            device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+            precision: ``exact``, ``tf32`` or ``bf16``.
+            batch_size: images that go through the network at once.
+            workers: threads that decode the reference.
+            seed: of every random choice.
+
+        Raises:
+            GenmetricsError: see ``genmetrics.errors``.
+        """
+        self._options = Options(
+            extractor=extractor,
+            weights=_weights_by_extractor(weights, extractor, metrics),
+            device=device,
+            precision=precision,
+            batch_size=batch_size,
+            workers=workers,
+            seed=seed,
+        )
+        self._plan = make_plan(metrics, extractor, seed, ref is not None)
+        opened = None if ref is None or not self._plan.ref_needs else _open(ref)
+        self._networks = load_networks(self._plan.gen_needs, self._options)
+        self._ref = None
+        if opened is not None:
+            steps = _statistics(opened, self._plan.ref_needs, self._networks, self._options, "ref", {})
+            self._ref = _drive(steps, None)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all generated images; reference and networks stay."""
+        self._started = time.perf_counter()
+        self._feeder = FeatureFeeder(self._plan.gen_needs, self._networks, self._options.batch_size, total=None)
+        self._content = ContentDigest()
+        self._own_indices = False
+
+    def update(self, images: UInt8[Tensor, "n 3 h w"], indices: Int64[Tensor, " n"] | None = None) -> None:
+        """Feed generated images.
+
+        Args:
+            images: (n, 3, h, w) uint8 RGB, 0..255, on any device.
+            indices: (n,) int64 numbers of the samples, unique over all calls and ranks; they order the samples
+                for KID's subsets and the Inception Score's splits. None counts them as they come, which is
+                the same numbers for any split into batches on one process.
+
+        Raises:
+            UsageError: if the images are not uint8 of that shape, or only some calls give indices.
+            StatisticsError: if a feature is NaN or infinite.
+        """
+        _check_images(images)
+        shard = distributed.current_shard()
+        if self._content.num_samples and self._own_indices != (indices is not None):
+            raise UsageError("give indices in every update() or in none; counted and given ones would collide")
+        self._own_indices = indices is not None
+        if indices is None:
+            count = torch.arange(self._content.num_samples, self._content.num_samples + images.shape[0])
+            indices = count * shard.count + shard.index
+        elif indices.shape != (images.shape[0],):
+            raise UsageError(f"{images.shape[0]} images came with indices of shape {tuple(indices.shape)}")
+        indices = indices.to("cpu", torch.int64)
+        self._feeder.add(images, indices)
+        self._content.update(images, indices)
+
+    def compute(self) -> Report:
+        """The report on all images fed since the last ``reset``; feeding may go on afterwards.
+
+        Raises:
+            StatisticsError: if there are too few images for a metric.
+        """
+        self._feeder.finish()
+        accumulators = {need: distributed.merge_over_ranks(held) for need, held in self._feeder.accumulators.items()}
+        content = distributed.merge_over_ranks(self._content)
+        if content.num_samples == 0:
+            raise StatisticsError("no images were fed; call update(images) before compute()")
+        side = SideRecord("Evaluator.update()", "tensors", content.num_samples, content.hexdigest())
+        records = self._networks.records(self._plan.gen_needs)
+        gen = Stats(accumulators, side, records, self._options.seed)
+        return _drive(build_report(self._plan, gen, self._ref, self._networks, self._options, {}, self._started), None)
+
+
+def _check_images(images: Tensor) -> None:
+    if images.dtype != torch.uint8:
+        raise UsageError(
+            f"images are {images.dtype}; expected torch.uint8, 0..255. From floats in 0..1: "
+            "(x.clamp(0, 1) * 255).round().to(torch.uint8); from -1..1: ((x.clamp(-1, 1) + 1) * 127.5).round()"
+            ".to(torch.uint8)"
+        )
+    if images.ndim != 4 or images.shape[1] != 3:
+        raise UsageError(f"images have shape {tuple(images.shape)}; expected (n, 3, h, w)")

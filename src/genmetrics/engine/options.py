@@ -1,0 +1,65 @@
+"""How a run is carried out: the only home of its defaults."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from genmetrics.errors import UsageError
+from genmetrics.registry import did_you_mean
+from genmetrics.types import AlphaPolicy, BadImagePolicy, Precision
+
+__all__ = ["Options"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """Settings of a run.
+
+    Attributes:
+        extractor: the network on which to compute the metrics; None takes each metric's own.
+        weights: weight files in place of the published ones, by extractor id.
+        device: ``auto`` (the first CUDA device, else the CPU), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        precision: ``exact`` (float32 without TF32), ``tf32`` or ``bf16``.
+        batch_size: images that go through the network at once.
+        workers: decoding threads; None takes one a core, at most 8.
+        num: how many of the generated images to use, drawn with the seed; None uses all.
+        seed: of every random choice.
+        alpha: what becomes of transparency: ``drop``, or composited on ``white`` or ``black``.
+        on_bad_image: ``error`` stops at an image that cannot be read, ``skip`` leaves it out and lists it.
+    """
+
+    extractor: str | None = None
+    weights: Mapping[str, Path] = field(default_factory=dict)
+    device: str = "auto"
+    precision: Precision = "exact"
+    batch_size: int = 32
+    workers: int | None = None
+    num: int | None = None
+    seed: int = 2020
+    alpha: AlphaPolicy = "drop"
+    on_bad_image: BadImagePolicy = "error"
+
+    def __post_init__(self) -> None:
+        _check_choice("precision", self.precision, typing.get_args(Precision))
+        _check_choice("alpha", self.alpha, typing.get_args(AlphaPolicy))
+        _check_choice("on_bad_image", self.on_bad_image, typing.get_args(BadImagePolicy))
+        _check_number("batch_size", self.batch_size, 1, None)
+        _check_number("seed", self.seed, 0, 2**32 - 1)
+        if self.workers is not None:
+            _check_number("workers", self.workers, 0, None)
+        if self.num is not None:
+            _check_number("num", self.num, 1, None)
+
+
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise UsageError(f"{name} {value!r}: {did_you_mean(str(value), list(choices))}")
+
+
+def _check_number(name: str, value: int, least: int, most: int | None) -> None:
+    if not least <= value or (most is not None and value > most):
+        upper = "" if most is None else f" and at most {most}"
+        raise UsageError(f"{name} {value}: expected at least {least}{upper}")

@@ -1,0 +1,71 @@
+"""Where images come from: the registry of source kinds. Importing it imports neither torch nor numpy.
+
+A kind is a name such as ``zip`` that can be put before a path (``zip:samples.bin``). Third parties add theirs
+with ``register_source`` or the entry-point group ``genmetrics.sources``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from genmetrics.registry import Registry
+
+__all__ = ["SOURCES", "SourceInfo", "register_source"]
+
+
+@dataclass(frozen=True)
+class SourceInfo:
+    """What is known of a source kind without importing it.
+
+    Attributes:
+        kind: the name, also the prefix that forces it.
+        target: ``module:Class`` of an ``ImageSource``, which is called with what ``takes`` says.
+        summary: one line for people.
+        takes: ``text``: the class is called with the string behind the prefix, such as a path. ``object``: it
+            is called with a Python object, so that the kind cannot be named on the command line.
+    """
+
+    kind: str
+    target: str
+    summary: str
+    takes: Literal["text", "object"] = "text"
+
+
+SOURCES: Registry[SourceInfo] = Registry("source kind", "genmetrics.sources")
+
+
+def register_source(info: SourceInfo) -> None:
+    """Add a source kind.
+
+    Raises:
+        UsageError: if the name is taken.
+    """
+    SOURCES.register(info.kind, info)
+
+
+for _info in (
+    SourceInfo(
+        "folder", "genmetrics.sources.folder:FolderSource", "image files in a folder and its subfolders"
+    ),
+    SourceInfo("zip", "genmetrics.sources.archive:ZipSource", "image files in a zip archive, read in place"),
+    SourceInfo(
+        "tar",
+        "genmetrics.sources.archive:TarSource",
+        "image files in a .tar, .tar.gz, .tar.bz2 or .tar.xz archive, read in place",
+    ),
+    SourceInfo(
+        "npz",
+        "genmetrics.sources.npz:NpzSource",
+        "arr_0 of an .npz file, uint8 (n, h, w, 3); arr_1 holds the labels if there are any",
+    ),
+    SourceInfo("npy", "genmetrics.sources.arrays:NpySource", "one array in an .npy file, uint8 (n, h, w, 3)"),
+    SourceInfo("files", "genmetrics.sources.folder:PathListSource", "a Python list of image files", "object"),
+    SourceInfo(
+        "array",
+        "genmetrics.sources.arrays:ArraySource",
+        "a torch tensor, uint8 (n, 3, h, w), or a numpy array, uint8 (n, h, w, 3)",
+        "object",
+    ),
+):
+    register_source(_info)

@@ -1,0 +1,90 @@
+"""The contract of an image source: where images come from, as uint8 RGB batches with their indices."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Int64, UInt8
+from torch import Tensor
+
+from genmetrics.types import AlphaPolicy, BadImagePolicy, Fingerprint, Shard, SkippedImage
+
+__all__ = ["BatchSpec", "ImageBatch", "ImageSource"]
+
+
+@dataclass(frozen=True)
+class BatchSpec:
+    """How images are read and grouped; none of it changes a pixel but ``alpha``.
+
+    Attributes:
+        batch_size: the most images in one batch.
+        workers: decoding threads; 0 decodes in the calling thread.
+        alpha: what becomes of transparency: dropped as Pillow's ``convert("RGB")`` does, or composited on
+            ``white`` or ``black``.
+        on_bad_image: stop at an image that cannot be read, or leave it out and list it.
+        selection: the positions of the images to read, ascending; None reads all. The batches' indices
+            count within the selection.
+    """
+
+    batch_size: int = 32
+    workers: int = 0
+    alpha: AlphaPolicy = "drop"
+    on_bad_image: BadImagePolicy = "error"
+    selection: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
+class ImageBatch:
+    """Images of one size.
+
+    Attributes:
+        images: (n, 3, h, w) uint8 RGB, 0..255. n may be 0 where all that is left to say is ``skipped``.
+        indices: (n,) int64; over all batches of all shards each index occurs exactly once.
+        labels: (n,) int64 class labels, or None.
+        skipped: images that could not be read since the batch before, when they are to be left out.
+        num_transparent: how many of the images had pixels that were not fully opaque.
+    """
+
+    images: UInt8[Tensor, "n 3 h w"]
+    indices: Int64[Tensor, " n"]
+    labels: Int64[Tensor, " n"] | None = None
+    skipped: tuple[SkippedImage, ...] = field(default=())
+    num_transparent: int = 0
+
+    @classmethod
+    def empty(cls, skipped: tuple[SkippedImage, ...]) -> ImageBatch:
+        """A batch without images, which only tells of skipped ones."""
+        return cls(
+            torch.empty((0, 3, 1, 1), dtype=torch.uint8), torch.empty(0, dtype=torch.int64), None, skipped
+        )
+
+
+class ImageSource(ABC):
+    """A set of images, counted from 0 in a stable order."""
+
+    #: What a reader must know of the set before any image is read, such as files that were passed over.
+    notes: tuple[str, ...] = ()
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """The number of images; raises ``TypeError`` for a stream without an end."""
+
+    @abstractmethod
+    def fingerprint(self) -> Fingerprint:
+        """What the set is. Cheap and honest: it changes when the content may have changed."""
+
+    @abstractmethod
+    def batches(self, shard: Shard, spec: BatchSpec) -> Iterator[ImageBatch]:
+        """Read one share of the images.
+
+        Args:
+            shard: the share; indices are those of the whole set (or selection).
+            spec: how images are read and grouped.
+
+        Raises:
+            BadImageError: at images that cannot be read, if ``spec.on_bad_image`` is ``error``.
+            SourceError: if the container turns out to be damaged.
+        """

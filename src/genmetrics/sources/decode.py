@@ -1,0 +1,191 @@
+"""One encoded image, or one array, to uint8 RGB pixels.
+
+What becomes of each kind of image:
+
+* Palette, grey, 1-bit, CMYK, YCbCr and images with transparency become RGB exactly as Pillow's
+  ``convert("RGB")`` does it, which all published protocols use. It drops transparency and shows the colour
+  that is hidden under it; the alpha policies ``white`` and ``black`` composite instead.
+* 16-bit grey is scaled, ``round(v * 255 / 65535)``; Pillow's own conversion would clip everything above 255
+  to white. Of 16-bit colour Pillow keeps the high byte of each channel while it decodes, ``v // 256``.
+* 32-bit integer and float images have no range that could be known, and are refused.
+* An EXIF orientation is not applied, as the published protocols do not apply it.
+* Of files with several frames the first is taken.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageFile, TiffImagePlugin
+
+from genmetrics.types import AlphaPolicy
+
+__all__ = ["BadImage", "Decoded", "decode_array", "decode_bytes", "decode_file"]
+
+_SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
+#: Formats in which Pillow's mode I holds 0..65535.
+_SIXTEEN_BIT_AS_INT = ("PNG", "PPM")
+_TIFF_BITS_PER_SAMPLE = 258
+_BACKGROUNDS = {"white": (255, 255, 255, 255), "black": (0, 0, 0, 255)}
+
+
+class BadImage(Exception):
+    """An image that cannot be read; the text is the reason, without the image's name.
+
+    It never leaves this package: the loader collects several and raises ``BadImageError``.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """The pixels of one image.
+
+    Attributes:
+        pixels: (h, w, 3) uint8 RGB, 0..255; may be read-only.
+        transparent: whether any pixel was not fully opaque, whatever became of it.
+    """
+
+    pixels: UInt8[np.ndarray, "h w 3"]
+    transparent: bool
+
+
+def decode_file(path: Path, alpha: AlphaPolicy) -> Decoded:
+    """The pixels of an image file.
+
+    Raises:
+        BadImage: if the file or its content cannot be read.
+    """
+    try:
+        stream = path.open("rb")
+    except OSError as error:
+        raise BadImage(f"cannot be opened: {error.strerror or error}") from error
+    with stream:
+        return _decode(stream, alpha)
+
+
+def decode_bytes(data: bytes, alpha: AlphaPolicy) -> Decoded:
+    """The pixels of an encoded image in memory.
+
+    Raises:
+        BadImage: if it cannot be read.
+    """
+    return _decode(io.BytesIO(data), alpha)
+
+
+def decode_array(pixels: UInt8[np.ndarray, "h w c"], alpha: AlphaPolicy) -> Decoded:
+    """RGB of an array of 1 (grey), 3 (RGB) or 4 (RGBA) channels, uint8 0..255."""
+    channels = pixels.shape[2]
+    if channels == 3:
+        return Decoded(pixels, False)
+    if channels == 1:
+        return Decoded(np.repeat(pixels, 3, axis=2), False)
+    return _to_rgb(Image.fromarray(np.ascontiguousarray(pixels)), alpha)
+
+
+def _decode(stream: IO[bytes], alpha: AlphaPolicy) -> Decoded:
+    try:
+        image = _open(stream)
+        limit = Image.MAX_IMAGE_PIXELS
+        if limit is not None and image.width * image.height > limit:
+            raise BadImage(
+                _too_large(f"{image.width}x{image.height} = {image.width * image.height:,} pixels")
+            )
+        image.load()
+        return _to_rgb(image, alpha)
+    except (BadImage, MemoryError):
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise BadImage(_too_large(str(error))) from error
+    except Exception as error:
+        # Pillow's plugins raise all sorts for broken files: OSError, SyntaxError, ValueError, struct.error …
+        raise BadImage(f"damaged or truncated: {error or type(error).__name__}") from error
+
+
+def _open(stream: IO[bytes]) -> ImageFile.ImageFile:
+    """What ``Image.open`` does, without its ``DecompressionBombWarning``.
+
+    That warning is for the size check that ``_decode`` makes as an error. It could only be silenced by
+    changing the process's warning filters, which is not safe while other threads run. EPS is left out, since
+    Pillow would start Ghostscript on it.
+    """
+    start = stream.read(16)
+    if not start:
+        raise BadImage("an empty file (0 bytes)")
+    tried: set[str] = set()
+    for find_plugins in (Image.preinit, Image.init):
+        find_plugins()
+        for name in [name for name in Image.ID if name not in tried and name != "EPS"]:
+            tried.add(name)
+            factory, accept = Image.OPEN[name]
+            accepted = accept is None or accept(start)
+            if not accepted or isinstance(accepted, str):  # a text is the plugin's excuse
+                continue
+            stream.seek(0)
+            try:
+                return factory(stream, "")
+            except (SyntaxError, IndexError, TypeError, struct.error):
+                continue
+    raise BadImage(f"not an image that Pillow can read (it starts with {start[:12]!r})")
+
+
+def _too_large(what: str) -> str:
+    limit = f"{Image.MAX_IMAGE_PIXELS:,}" if Image.MAX_IMAGE_PIXELS is not None else "none"
+    return (
+        f"too large: {what}, the limit is {limit} pixels (PIL.Image.MAX_IMAGE_PIXELS), against files made to "
+        "fill the memory; if the file is trusted, raise PIL.Image.MAX_IMAGE_PIXELS or save it smaller"
+    )
+
+
+def _to_rgb(image: Image.Image, alpha: AlphaPolicy) -> Decoded:
+    mode = image.mode
+    if mode in _SIXTEEN_BIT or (mode == "I" and image.format in _SIXTEEN_BIT_AS_INT):
+        return _scale_sixteen_bit(image, alpha)
+    if mode in ("I", "F"):
+        kind = "32-bit integer" if mode == "I" else "float"
+        raise BadImage(
+            f"{kind} pixels (Pillow mode {mode!r}), whose range cannot be known; expected 8- or 16-bit "
+            "pixels: convert them to 8-bit with the range you mean, e.g. save as PNG uint8"
+        )
+    try:
+        rgba = image.convert("RGBA") if image.has_transparency_data else None
+        transparent = rgba is not None and _lowest(rgba.getchannel("A")) < 255
+        if rgba is not None and transparent and alpha != "drop":
+            background = Image.new("RGBA", image.size, _BACKGROUNDS[alpha])
+            image = Image.alpha_composite(background, rgba)
+        # Pillow warns where it drops a palette's transparency; the loader reports it in its own way.
+        image.info.pop("transparency", None)
+        return Decoded(np.asarray(image.convert("RGB")), transparent)
+    except ValueError as error:
+        raise BadImage(
+            f"Pillow mode {mode!r} cannot become RGB ({error}); save the image as 8-bit RGB, e.g. as PNG"
+        ) from error
+
+
+def _lowest(channel: Image.Image) -> float:
+    low = channel.getextrema()[0]
+    return low[0] if isinstance(low, tuple) else low
+
+
+def _scale_sixteen_bit(image: Image.Image, alpha: AlphaPolicy) -> Decoded:
+    values = np.asarray(image).astype(np.uint32)
+    largest = _largest_value(image)
+    grey = ((values * 255 + largest // 2) // largest).astype(np.uint8)
+    hidden_value = image.info.get("transparency")
+    hidden = values == hidden_value if isinstance(hidden_value, int) else np.zeros(values.shape, dtype=bool)
+    if alpha != "drop":
+        grey[hidden] = _BACKGROUNDS[alpha][0]
+    return Decoded(np.repeat(grey[:, :, None], 3, axis=2), bool(hidden.any()))
+
+
+def _largest_value(image: Image.Image) -> int:
+    """65535, or less for a TIFF of fewer bits (Pillow opens 12-bit files in a 16-bit mode)."""
+    bits = 16
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        bits = int(image.tag_v2.get(_TIFF_BITS_PER_SAMPLE, (bits,))[0])
+    return (1 << bits) - 1

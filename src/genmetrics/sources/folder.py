@@ -1,0 +1,197 @@
+"""Image files: a folder with its subfolders, or a list of paths."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+from genmetrics.errors import SourceError
+from genmetrics.sources.decode import decode_file
+from genmetrics.sources.loader import Item, ItemSource
+from genmetrics.sources.names import (
+    IMAGE_EXTENSIONS,
+    PassedOver,
+    count,
+    extension,
+    extensions_text,
+    is_hidden,
+)
+from genmetrics.sources.paths import require_path
+from genmetrics.types import Fingerprint
+
+__all__ = ["FolderSource", "PathListSource"]
+
+_MOST_NAMED = 10
+
+
+class FolderSource(ItemSource):
+    """All image files in a folder and its subfolders, in the order of their relative paths.
+
+    Linked folders are entered, unless a link leads back to a folder that it is in. Hidden files and folders
+    and ``__MACOSX`` are passed over; all other files that are no images are mentioned in ``notes``. A file
+    with an image's extension is always an image: if it cannot be read, that is an error and not passed over.
+    """
+
+    kind = "folder"
+
+    def __init__(self, path: str | Path) -> None:
+        """Find the images.
+
+        Args:
+            path: the folder.
+
+        Raises:
+            SourceError: if there is no such folder, a folder in it cannot be listed, or it holds no image.
+        """
+        self._root = require_path(path)
+        self.description = str(path)
+        if not self._root.is_dir():
+            raise SourceError(
+                f"'{path}' is a file, expected a folder of images; without 'folder:' it is recognised"
+            )
+        passed_over = PassedOver()
+        self._names, loops = _find_images(self._root, passed_over)
+        if not self._names:
+            found = passed_over.found_text()
+            raise SourceError(
+                f"folder '{path}' holds no image: looked in it and its subfolders for {extensions_text()}; "
+                + (f"found only {found}" if found else "the folder is empty")
+            )
+        self.notes = passed_over.notes()
+        if loops:
+            self.notes += (
+                f"passed over {count(len(loops), 'link')} back to a folder around it: {_some(loops)}",
+            )
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def fingerprint(self) -> Fingerprint:
+        """Path, size and time of change of each image.
+
+        Raises:
+            SourceError: if an image has gone.
+        """
+        digest = hashlib.sha256()
+        for name in self._names:
+            _add_file(digest, name, self._root / name)
+        return Fingerprint(self.kind, self.description, digest.hexdigest())
+
+    def items(self, wanted: Sequence[int]) -> Iterator[Item]:
+        """The wanted images in order, each named by its path in the folder."""
+        for index in wanted:
+            name = self._names[index]
+            yield Item(index, name, partial(decode_file, self._root / name))
+
+
+class PathListSource(ItemSource):
+    """Image files in the order in which they are given."""
+
+    kind = "files"
+
+    def __init__(self, paths: Sequence[str | Path]) -> None:
+        """Check the paths.
+
+        Args:
+            paths: image files, whatever their extension.
+
+        Raises:
+            SourceError: if the list is empty, or paths in it are missing or folders; ten of them are named.
+        """
+        self._paths = tuple(paths)
+        if not self._paths:
+            raise SourceError("the list of paths is empty, expected at least one image file")
+        files = [Path(path).expanduser() for path in self._paths]
+        missing = [str(given) for given, path in zip(self._paths, files, strict=True) if not path.exists()]
+        if missing:
+            raise SourceError(
+                f"{len(missing):,} of {count(len(files), 'path')} in the list do not exist: {_some(missing)}"
+            )
+        others = [str(given) for given, path in zip(self._paths, files, strict=True) if not path.is_file()]
+        if others:
+            raise SourceError(
+                f"{len(others):,} of {count(len(files), 'path')} in the list are no files: {_some(others)}; "
+                "give image files, or one folder alone as a path"
+            )
+        self._files = tuple(files)
+        more = f" and {len(files) - 1:,} more" if len(files) > 1 else ""
+        self.description = f"{self._paths[0]}{more}"
+        repeated = len(self._paths) - len(set(self._paths))
+        if repeated:
+            self.notes = (f"{count(repeated, 'path')} of the list occur in it before and are counted again",)
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def fingerprint(self) -> Fingerprint:
+        """Path, size and time of change of each image.
+
+        Raises:
+            SourceError: if an image has gone.
+        """
+        digest = hashlib.sha256()
+        for given, path in zip(self._paths, self._files, strict=True):
+            _add_file(digest, str(given), path)
+        return Fingerprint(self.kind, self.description, digest.hexdigest())
+
+    def items(self, wanted: Sequence[int]) -> Iterator[Item]:
+        """The wanted images in order, each named by its path as given."""
+        for index in wanted:
+            yield Item(index, str(self._paths[index]), partial(decode_file, self._files[index]))
+
+
+def _find_images(root: Path, passed_over: PassedOver) -> tuple[list[str], list[str]]:
+    """The relative paths of all images, sorted, and those of the links that would have led in circles."""
+    names: list[str] = []
+    loops: list[str] = []
+    real_root = os.path.realpath(root)
+    # Relative path with a slash behind it, real path, and the real paths of the folders around it.
+    folders: list[tuple[str, str, frozenset[str]]] = [("", real_root, frozenset())]
+    while folders:
+        prefix, real, around = folders.pop()
+        inside = around | {real}
+        try:
+            with os.scandir(root / prefix) as entries:
+                for entry in entries:
+                    name = prefix + entry.name
+                    if is_hidden(entry.name):
+                        passed_over.hidden += 1
+                    elif entry.is_dir():
+                        linked = entry.is_symlink()
+                        real_entry = os.path.realpath(entry.path) if linked else f"{real}{os.sep}{entry.name}"
+                        if real_entry in inside:
+                            loops.append(name)
+                        else:
+                            folders.append((f"{name}/", real_entry, inside))
+                    elif extension(entry.name) in IMAGE_EXTENSIONS and (
+                        entry.is_file() or entry.is_symlink()
+                    ):
+                        # A broken link is taken along, so that it comes up as an image that cannot be read.
+                        names.append(name)
+                    else:
+                        passed_over.add(entry.name)
+        except OSError as error:
+            raise SourceError(
+                f"folder '{root / prefix}' cannot be listed: {error.strerror or error}; make it readable, or "
+                "move it elsewhere to leave it out"
+            ) from error
+    names.sort()
+    loops.sort()
+    return names, loops
+
+
+def _add_file(digest: hashlib._Hash, name: str, path: Path) -> None:
+    try:
+        state = path.stat()
+        line = f"{name}\0{state.st_size}\0{state.st_mtime_ns}\n"
+    except OSError:
+        line = f"{name}\0unreadable\n"
+    digest.update(line.encode("utf-8", "surrogateescape"))
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMED:,} more" if len(names) > _MOST_NAMED else ""
+    return ", ".join(names[:_MOST_NAMED]) + more

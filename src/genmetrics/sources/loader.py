@@ -1,0 +1,236 @@
+"""From single images to batches: decoding threads, order, grouping by size and what becomes of bad images."""
+
+from __future__ import annotations
+
+import os
+from abc import abstractmethod
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from typing import get_args
+
+import numpy as np
+from jaxtyping import UInt8
+
+from genmetrics.errors import BadImageError, SourceError, UsageError
+from genmetrics.sources.base import BatchSpec, ImageBatch, ImageSource
+from genmetrics.sources.decode import BadImage, Decoded
+from genmetrics.sources.grouping import SizeGroups
+from genmetrics.sources.names import count
+from genmetrics.types import AlphaPolicy, BadImagePolicy, Shard, SkippedImage
+
+__all__ = ["Item", "ItemSource", "default_workers"]
+
+_MOST_BAD_IMAGES = 10
+_ITEMS_AFTER_A_BAD_IMAGE = 2000
+#: The most bytes of decoded pixels that wait for their turn, besides one image per worker.
+_PREFETCH_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One image that has not been decoded yet.
+
+    Attributes:
+        index: its position in the whole source.
+        name: what a person finds it by, such as its path.
+        load: decodes it; runs in any thread, at most once; raises ``BadImage`` with the reason if it cannot.
+        label: its class.
+    """
+
+    index: int
+    name: str
+    load: Callable[[AlphaPolicy], Decoded]
+    label: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A decoded image in the layout of a batch."""
+
+    pixels: UInt8[np.ndarray, "3 h w"]
+    transparent: bool
+
+
+class ItemSource(ImageSource):
+    """An image source that is a row of items; it only has to say how each is found.
+
+    Attributes:
+        kind: the source kind.
+        description: what a person reads, such as the path.
+    """
+
+    kind: str
+    description: str
+
+    @abstractmethod
+    def items(self, wanted: Sequence[int]) -> Iterator[Item]:
+        """Each wanted image once, in any order that is the same every time.
+
+        Containers that can only be read from front to back read the bytes here, in the calling thread, and
+        leave the decoding to ``Item.load``.
+
+        Args:
+            wanted: positions in the source, ascending; a range or a tuple.
+
+        Raises:
+            SourceError: if the container turns out to be damaged.
+        """
+
+    def batches(self, shard: Shard, spec: BatchSpec) -> Iterator[ImageBatch]:
+        """Read one share of the images; the same batches whatever the number of workers.
+
+        Args:
+            shard: the share; with a selection, the share of the selection.
+            spec: how images are read and grouped.
+
+        Raises:
+            UsageError: at once, if ``spec`` cannot be meant.
+            BadImageError: at images that cannot be read, if ``spec.on_bad_image`` is ``error``. No batch
+                comes after the first of them, but reading goes on for a while to name more than one.
+            SourceError: if the container turns out to be damaged.
+        """
+        _check_spec(spec, len(self))
+        share = shard.range(len(self) if spec.selection is None else len(spec.selection))
+        wanted = share if spec.selection is None else spec.selection[share.start : share.stop]
+        return self._batches(wanted, share.start, spec)
+
+    def _batches(self, wanted: Sequence[int], start: int, spec: BatchSpec) -> Iterator[ImageBatch]:
+        groups = SizeGroups(spec.batch_size)
+        skipped: list[SkippedImage] = []
+        seen = 0
+        with closing(_load_in_order(self.items(wanted), spec)) as outcomes:
+            for item, outcome in outcomes:
+                seen += 1
+                if isinstance(outcome, BadImage):
+                    if spec.on_bad_image == "error":
+                        raise self._bad_images(SkippedImage(item.name, str(outcome)), outcomes)
+                    skipped.append(SkippedImage(item.name, str(outcome)))
+                    continue
+                index = start + bisect_left(wanted, item.index)
+                for group in groups.add(outcome.pixels, index, item.label, outcome.transparent):
+                    told, skipped = tuple(skipped), []
+                    yield group.batch(told)
+        if seen != len(wanted):
+            raise SourceError(
+                f"{self.kind} '{self.description}' gave {count(seen, 'image')}, expected {len(wanted):,}: it "
+                "has changed since it was opened; open it again"
+            )
+        for group in groups.rest():
+            told, skipped = tuple(skipped), []
+            yield group.batch(told)
+        if skipped:
+            yield ImageBatch.empty(tuple(skipped))
+
+    def _bad_images(
+        self, first: SkippedImage, outcomes: Iterator[tuple[Item, _Ready | BadImage]]
+    ) -> BadImageError:
+        """The error that names the first bad image and those soon after it."""
+        bad = [first]
+        checked = 0
+        complete = True
+        for item, outcome in outcomes:
+            if isinstance(outcome, BadImage):
+                bad.append(SkippedImage(item.name, str(outcome)))
+            checked += 1
+            if len(bad) == _MOST_BAD_IMAGES or checked == _ITEMS_AFTER_A_BAD_IMAGE:
+                complete = next(outcomes, None) is None
+                break
+        lines = [f"{self.kind} '{self.description}': {count(len(bad), 'image')} cannot be read:"]
+        lines += [f"  {image.name}: {image.reason}" for image in bad]
+        if not complete:
+            lines.append(
+                f"There may be more: reading stopped {count(checked, 'image')} after the first of them."
+            )
+        lines.append(
+            "Repair or remove them, or leave such images out of the figures with `--on-bad-image skip` "
+            '(Python: on_bad_image="skip"); the report lists each one.'
+        )
+        return BadImageError("\n".join(lines), tuple((image.name, image.reason) for image in bad))
+
+
+def default_workers() -> int:
+    """A good number of decoding threads: the usable CPUs, at most 8."""
+    if hasattr(os, "sched_getaffinity"):  # what a container or job scheduler grants, where the system tells
+        return min(8, len(os.sched_getaffinity(0)))
+    return min(8, os.cpu_count() or 1)
+
+
+def _check_spec(spec: BatchSpec, total: int) -> None:
+    if spec.batch_size < 1:
+        raise UsageError(f"batch_size is {spec.batch_size}, expected at least 1")
+    if spec.workers < 0:
+        raise UsageError(f"workers is {spec.workers}, expected 0 (decode in the calling thread) or more")
+    if spec.alpha not in get_args(AlphaPolicy):
+        raise UsageError(f"alpha is {spec.alpha!r}, expected one of {', '.join(get_args(AlphaPolicy))}")
+    if spec.on_bad_image not in get_args(BadImagePolicy):
+        raise UsageError(
+            f"on_bad_image is {spec.on_bad_image!r}, expected one of {', '.join(get_args(BadImagePolicy))}"
+        )
+    before = -1
+    for position in spec.selection or ():
+        if position <= before:
+            given = f"{before} and then {position}" if before >= 0 else str(position)
+            raise UsageError(
+                f"the selection holds {given}, expected positions from 0, ascending, each once; give "
+                "tuple(sorted(set(selection)))"
+            )
+        if position >= total:
+            raise UsageError(
+                f"the selection holds position {position}, but there are only {count(total, 'image')}"
+            )
+        before = position
+
+
+def _load(item: Item, alpha: AlphaPolicy) -> _Ready | BadImage:
+    try:
+        decoded = item.load(alpha)
+    except BadImage as reason:
+        return reason
+    return _Ready(np.ascontiguousarray(decoded.pixels.transpose(2, 0, 1)), decoded.transparent)
+
+
+def _load_in_order(
+    items: Iterator[Item], spec: BatchSpec
+) -> Generator[tuple[Item, _Ready | BadImage], None, None]:
+    """Each item with its outcome, in the order of the items."""
+    try:
+        if spec.workers == 0:
+            for item in items:
+                yield item, _load(item, spec.alpha)
+        else:
+            yield from _load_in_threads(items, spec)
+    finally:
+        if isinstance(items, Generator):
+            items.close()
+
+
+def _load_in_threads(
+    items: Iterator[Item], spec: BatchSpec
+) -> Generator[tuple[Item, _Ready | BadImage], None, None]:
+    pending: deque[tuple[Item, Future[_Ready | BadImage]]] = deque()
+    most = max(4 * spec.workers, 2 * spec.batch_size)
+    # Little is read ahead until it is known how large the images are.
+    ahead = spec.workers + 1
+    typical = 0
+    pool = ThreadPoolExecutor(spec.workers, thread_name_prefix="genmetrics-decode")
+    try:
+        for item in items:
+            pending.append((item, pool.submit(_load, item, spec.alpha)))
+            while len(pending) > ahead:
+                first, future = pending.popleft()
+                outcome = future.result()
+                if isinstance(outcome, _Ready):
+                    # Follows large images at once and forgets them slowly.
+                    typical = max(outcome.pixels.nbytes, typical - typical // 32)
+                    ahead = min(most, max(spec.workers + 1, _PREFETCH_BYTES // max(typical, 1)))
+                yield first, outcome
+        while pending:
+            first, future = pending.popleft()
+            yield first, future.result()
+    finally:
+        # Not waiting lets an interrupt through at once; each thread ends with the image it is at.
+        pool.shutdown(wait=False, cancel_futures=True)

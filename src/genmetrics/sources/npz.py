@@ -1,0 +1,226 @@
+"""Images in ``.npz`` files, the layout in which ADM, DiT and others exchange sample sets.
+
+Such a file may be larger than the memory, so that nothing but single rows is ever loaded, also from a
+compressed one. Pickled objects are never loaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import IO, NamedTuple
+
+import numpy as np
+from jaxtyping import Int64
+
+from genmetrics.errors import SourceError
+from genmetrics.sources.decode import BadImage, Decoded, decode_array
+from genmetrics.sources.layout import check_array
+from genmetrics.sources.loader import Item, ItemSource
+from genmetrics.sources.paths import require_file
+from genmetrics.sources.shared_file import SharedFile, zip_data_offset
+from genmetrics.types import AlphaPolicy, Fingerprint
+
+__all__ = ["NpzSource"]
+
+_EXPECTED = "expected 'arr_0', uint8 (n, h, w, 3), and perhaps 'arr_1' with n integer labels"
+_CHUNK = 2**20
+
+
+class _Header(NamedTuple):
+    shape: tuple[int, ...]
+    fortran_order: bool
+    dtype: np.dtype
+    #: How many bytes of the member come before the values.
+    size: int
+
+
+class NpzSource(ItemSource):
+    """``arr_0`` of an ``.npz`` file, uint8 (n, h, w, 3), with the labels of ``arr_1`` if there are any.
+
+    One channel is grey and four are RGBA under the alpha policy.
+    """
+
+    kind = "npz"
+
+    def __init__(self, path: str | Path) -> None:
+        """Read the directory, the array's header and the labels.
+
+        Raises:
+            SourceError: if there is no such file, it is damaged or cut short, or holds something else.
+        """
+        self._path = require_file(path, "an .npz file")
+        self.description = str(path)
+        with _npz_errors(self._path), zipfile.ZipFile(self._path) as archive:
+            members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+            self._directory = sorted((name, info.CRC, info.file_size) for name, info in members.items())
+            if "arr_0" not in members:
+                raise SourceError(_without_images(str(path), list(members)))
+            self._member = members["arr_0"]
+            with archive.open(self._member) as file:
+                header = _read_header(file, f"'arr_0' of '{path}'")
+            check_array(f"'arr_0' of '{path}'", str(header.dtype), header.shape)
+            if header.fortran_order:
+                raise SourceError(
+                    f"'arr_0' of '{path}' is in Fortran order, expected C order; save "
+                    f"`np.ascontiguousarray(x)`"
+                )
+            held, promised = self._member.file_size - header.size, math.prod(header.shape)
+            if held != promised:
+                raise SourceError(
+                    f"'{path}' is damaged: 'arr_0' holds {held:,} values, its header says {promised:,}"
+                )
+            self._header = header
+            self._labels = (
+                _read_labels(archive, members["arr_1"], str(path), len(self)) if "arr_1" in members else None
+            )
+        self._file = SharedFile(self._path) if self._member.compress_type == zipfile.ZIP_STORED else None
+
+    def __len__(self) -> int:
+        return self._header.shape[0]
+
+    def fingerprint(self) -> Fingerprint:
+        """Name, checksum and size of each array, from the archive's directory."""
+        return Fingerprint(
+            self.kind, self.description, hashlib.sha256(repr(self._directory).encode()).hexdigest()
+        )
+
+    def items(self, wanted: Sequence[int]) -> Iterator[Item]:
+        """The wanted images in order.
+
+        Raises:
+            SourceError: if the file is damaged or has changed.
+        """
+        if self._file is None:
+            yield from self._stream(wanted)
+            return
+        row_size = math.prod(self._header.shape[1:])
+        with _npz_errors(self._path):
+            start = zip_data_offset(self._file, self._member.header_offset) + self._header.size
+        for index in wanted:
+            load = partial(_read_row, self._file, start + index * row_size, self._header.shape[1:])
+            yield self._item(index, load)
+
+    def _stream(self, wanted: Sequence[int]) -> Iterator[Item]:
+        """From a compressed member, which can only be read from front to back."""
+        shape = self._header.shape[1:]
+        row_size = math.prod(shape)
+        position = 0
+        with (
+            _npz_errors(self._path),
+            zipfile.ZipFile(self._path) as archive,
+            archive.open(self._member) as file,
+        ):
+            _skip(file, self._header.size)
+            for index in wanted:
+                _skip(file, (index - position) * row_size)
+                row = _read_exactly(file, row_size)
+                position = index + 1
+                if position == len(self) and file.read(1):  # reading to the end verifies the checksum
+                    raise ValueError("'arr_0' is longer than its header says")
+                yield self._item(index, partial(_decode_row, row, shape))
+
+    def _item(self, index: int, load: partial[Decoded]) -> Item:
+        label = None if self._labels is None else int(self._labels[index])
+        return Item(index, f"{self.description}[{index}]", load, label)
+
+
+def _without_images(path: str, keys: list[str]) -> str:
+    if "mu" in keys and "sigma" in keys:
+        return (
+            f"'{path}' is a statistics file (it holds 'mu' and 'sigma'), not an image source; for a source, "
+            f"{_EXPECTED}"
+        )
+    holds = ", ".join(repr(key) for key in sorted(keys)[:10]) if keys else "nothing"
+    return f"'{path}' holds {holds}; {_EXPECTED}, as `np.savez(path, images)` writes it"
+
+
+def _read_header(file: IO[bytes], what: str) -> _Header:
+    version = np.lib.format.read_magic(file)
+    if version == (1, 0):
+        shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(file)
+    elif version == (2, 0):
+        shape, fortran_order, dtype = np.lib.format.read_array_header_2_0(file)
+    else:
+        raise SourceError(
+            f"{what} is in version {version[0]}.{version[1]} of the npy format; save it with np.savez"
+        )
+    if dtype.hasobject:
+        raise SourceError(f"{what} holds pickled Python objects, which are never loaded; {_EXPECTED}")
+    return _Header(shape, fortran_order, dtype, file.tell())
+
+
+def _read_labels(
+    archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: str, total: int
+) -> Int64[np.ndarray, " n"]:
+    what = f"'arr_1' of '{path}'"
+    with archive.open(member) as file:
+        header = _read_header(file, what)
+    if header.shape != (total,) or header.dtype.kind not in "iu":
+        raise SourceError(
+            f"{what} is {header.dtype} of shape {header.shape}, expected one integer label for each of the "
+            f"{total:,} images; save the images alone, or the labels as `labels.astype(np.int64)`"
+        )
+    with archive.open(member) as file:
+        labels = np.lib.format.read_array(file, allow_pickle=False)
+    return labels.astype(np.int64)
+
+
+def _read_row(file: SharedFile, offset: int, shape: tuple[int, ...], alpha: AlphaPolicy) -> Decoded:
+    size = math.prod(shape)
+    try:
+        row = file.read(offset, size)
+    except OSError as error:
+        raise BadImage(f"cannot be read: {error.strerror or error}") from error
+    if len(row) < size:
+        raise BadImage(f"cut short: {len(row):,} of {size:,} bytes")
+    return _decode_row(row, shape, alpha)
+
+
+def _decode_row(row: bytes, shape: tuple[int, ...], alpha: AlphaPolicy) -> Decoded:
+    return decode_array(np.frombuffer(row, dtype=np.uint8).reshape(shape), alpha)
+
+
+def _skip(file: IO[bytes], size: int) -> None:
+    while size > 0:
+        size -= len(_read_exactly(file, min(size, _CHUNK)))
+
+
+def _read_exactly(file: IO[bytes], size: int) -> bytes:
+    parts = []
+    left = size
+    while left > 0:
+        part = file.read(left)
+        if not part:
+            raise EOFError("'arr_0' ends early")
+        parts.append(part)
+        left -= len(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+@contextmanager
+def _npz_errors(path: Path) -> Iterator[None]:
+    """Turn all errors of a damaged file into a ``SourceError`` that names it."""
+    try:
+        yield
+    except (
+        zipfile.BadZipFile,
+        OSError,
+        EOFError,
+        zlib.error,
+        NotImplementedError,
+        RuntimeError,
+        ValueError,
+    ) as error:
+        if isinstance(error, SourceError):
+            raise
+        raise SourceError(
+            f"'{path}' is not an .npz file that can be read, or it is damaged or cut short ({error}); copy, "
+            "download or save it again"
+        ) from error
