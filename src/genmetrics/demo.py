@@ -108,9 +108,9 @@ def make_sets(folder: Path) -> tuple[DemoSet, list[DemoSet]]:
     digit = iter(digits)
     sets = [
         _write(pictures, "other-crops", "other crops of the same photographs", changed(lambda image: image)),
-        _write(pictures, "slight-blur", "the other crops, slightly blurred", changed(blurred(1))),
+        _write(pictures, "slight-blur", "the other crops, slightly blurred", changed(blurred(1.0))),
         _write(pictures, "strong-noise", "the other crops under strong noise", changed(noisy)),
-        _write(pictures, "strong-blur", "the other crops, strongly blurred", changed(blurred(3))),
+        _write(pictures, "strong-blur", "the other crops, strongly blurred", changed(blurred(3.0))),
         _write(pictures, "digits", "handwritten digits, another kind of picture", lambda: next(digit)),
     ]
     return reference, sets

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
 import torch.distributed as dist
@@ -21,6 +21,7 @@ Kind = TypeVar("Kind", bound="Mergeable")
 Value = TypeVar("Value")
 
 
+@runtime_checkable
 class Mergeable(Protocol):
     """What an accumulator is to this layer: something with a state that can be sent and merged."""
 

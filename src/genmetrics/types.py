@@ -136,7 +136,7 @@ class MetricResult:
 
     id: str
     value: float
-    extra: Mapping[str, float]
+    extra: Mapping[str, float | int]
     protocol: Protocol
     warnings: tuple[str, ...] = ()
 

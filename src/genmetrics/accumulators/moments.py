@@ -68,7 +68,8 @@ class Moments(Accumulator):
         count = torch.tensor(self.num_samples)
         if self._m2 is None or self._mean is None:
             return {"count": count, "rows": self._kept_rows().cpu()}
-        return {"count": count, "mean": self._mean.cpu(), "m2": self._m2.cpu()}
+        # Copies: feeding goes on in place.
+        return {"count": count, "mean": self._mean.cpu().clone(), "m2": self._m2.cpu().clone()}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Tensor]) -> Moments:
@@ -91,7 +92,7 @@ class Moments(Accumulator):
         """
         self._require(1)
         if self._mean is not None:
-            return self._mean
+            return self._mean.clone()
         return self._kept_rows().mean(dim=0)
 
     def covariance(self) -> Float64[Tensor, "d d"]:

@@ -68,11 +68,12 @@ class SoftmaxSums(Accumulator):
         )
         if self._kept is not None:
             return {"setting": setting, **self._kept.state()}
+        # Copies: feeding goes on in place.
         return {
             "setting": setting,
-            "counts": self._counts,
-            "sums": self._sums,
-            "negentropy": self._negentropy,
+            "counts": self._counts.clone(),
+            "sums": self._sums.clone(),
+            "negentropy": self._negentropy.clone(),
         }
 
     @classmethod

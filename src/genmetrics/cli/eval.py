@@ -9,6 +9,7 @@ import typer
 
 from genmetrics.cli.console import reporting_errors
 from genmetrics.cli.progress import showing_progress
+from genmetrics.types import AlphaPolicy, BadImagePolicy, Precision
 
 __all__ = ["eval_command"]
 
@@ -58,7 +59,7 @@ def eval_command(
         str, typer.Option("--device", metavar="auto|cpu|cuda[:N]|mps", help="Where the networks run.")
     ] = "auto",
     precision: Annotated[
-        str,
+        Precision,
         typer.Option("--precision", metavar="exact|tf32|bf16", help="Only 'exact' is the published protocols'."),
     ] = "exact",
     batch_size: Annotated[
@@ -84,7 +85,7 @@ def eval_command(
     ] = None,
     seed: Annotated[int, typer.Option("--seed", metavar="S", help="The seed of every random choice.")] = 2020,
     alpha: Annotated[
-        str,
+        AlphaPolicy,
         typer.Option(
             "--alpha",
             metavar="drop|white|black",
@@ -92,7 +93,7 @@ def eval_command(
         ),
     ] = "drop",
     on_bad_image: Annotated[
-        str,
+        BadImagePolicy,
         typer.Option("--on-bad-image", metavar="error|skip", help="Stop at an unreadable image, or list it and go on."),
     ] = "error",
     json_file: Annotated[
@@ -132,13 +133,13 @@ def eval_command(
                     extractor=extractor,
                     weights=_parse_weights(weights or []),
                     device=device,
-                    precision=precision,  # type: ignore[arg-type]  # checked by Options
+                    precision=precision,
                     batch_size=batch_size,
                     workers=workers,
                     num=num,
                     seed=seed,
-                    alpha=alpha,  # type: ignore[arg-type]
-                    on_bad_image=on_bad_image,  # type: ignore[arg-type]
+                    alpha=alpha,
+                    on_bad_image=on_bad_image,
                     progress=progress,
                 )
         finally:

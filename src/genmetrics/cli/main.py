@@ -24,12 +24,13 @@ app = typer.Typer(
 )
 
 
-def _version(wanted: bool) -> None:
+def _version(wanted: bool) -> bool:
     if wanted:
         from genmetrics import __version__
 
         typer.echo(f"genmetrics {__version__}")
         raise typer.Exit
+    return wanted
 
 
 @app.callback()
@@ -53,7 +54,7 @@ def main() -> None:
         # A terminal that cannot show a character gets another in its place, not a traceback.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
-    app(args=_with_optional_json_file(sys.argv[1:]))
+    app(args=_with_optional_json_file(sys.argv[1:]), prog_name="genmetrics")
 
 
 def _with_optional_json_file(arguments: list[str]) -> list[str]:

@@ -68,7 +68,8 @@ def read_source(
     content = ContentDigest()
     skipped: list[SkippedImage] = []
     transparent = 0
-    message = source.fingerprint().description
+    fingerprint = source.fingerprint()
+    message = fingerprint.description
     yield Progress(stage, 0, expected, message)
     for batch in source.batches(shard, spec):
         feeder.add(batch.images, batch.indices)
@@ -83,7 +84,6 @@ def read_source(
     transparent = sum(distributed.gather(transparent))
     if content.num_samples == 0:
         raise SourceError(f"'{message}': none of its {count} images could be read; see the list of skipped images")
-    fingerprint = source.fingerprint()
     notes = (*source.notes, *_notes(transparent, content.num_samples, len(all_skipped), options))
     if selection is not None:
         notes = (*notes, f"{count} of {len(source)} images, drawn with seed {options.seed}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import torch.nn.functional as F
-from jaxtyping import Float32
+from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
 __all__ = ["EfficientNetLite0"]
@@ -47,7 +47,7 @@ class EfficientNetLite0(nn.Module):
 
     def forward(
         self, inputs: Float32[Tensor, "n 3 224 224"], wanted: Iterable[str]
-    ) -> dict[str, Float32[Tensor, "n _"]]:
+    ) -> dict[str, Float[Tensor, "n _"]]:
         """Compute the wanted outputs.
 
         Args:
@@ -55,7 +55,7 @@ class EfficientNetLite0(nn.Module):
             wanted: from ``1280`` (globally average-pooled features) and ``logits`` (1,000 classes).
 
         Returns:
-            (n, d) float32 for each wanted output.
+            (n, d) for each wanted output; float32 but under autocast.
         """
         missing = set(wanted)
         x = F.relu6(self._bn0(self._conv_stem(inputs)))

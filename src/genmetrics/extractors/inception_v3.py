@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float32
+from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
 __all__ = ["InceptionV3"]
@@ -57,7 +57,7 @@ class InceptionV3(nn.Module):
 
     def forward(
         self, inputs: Float32[Tensor, "n 3 299 299"], wanted: Iterable[str]
-    ) -> dict[str, Float32[Tensor, "n _"]]:
+    ) -> dict[str, Float[Tensor, "n _"]]:
         """Compute the wanted outputs, and no layer beyond the last of them.
 
         Args:
@@ -66,7 +66,7 @@ class InceptionV3(nn.Module):
                 ``logits_unbiased`` (1,008 classes, with and without the bias).
 
         Returns:
-            (n, d) float32 for each wanted output.
+            (n, d) for each wanted output; float32 but under autocast.
         """
         missing = set(wanted)
         found: dict[str, Tensor] = {}

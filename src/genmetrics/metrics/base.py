@@ -11,6 +11,7 @@ from genmetrics.types import MetricResult, Need, Protocol
 __all__ = ["Metric", "SetStatistics"]
 
 
+@typing.runtime_checkable
 class SetStatistics(typing.Protocol):
     """What a metric sees of an image set."""
 

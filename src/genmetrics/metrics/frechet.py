@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import cast
 
 from genmetrics.accumulators.moments import Moments
@@ -25,7 +26,7 @@ def frechet_distance(gen: Moments, ref: Moments) -> float:
         ref: moments of the reference features, of the same width.
 
     Raises:
-        StatisticsError: if a side has fewer than two samples.
+        StatisticsError: if a side has fewer than two samples, or a mean or covariance is not finite.
 
     Source: Heusel et al. 2017 (arXiv:1706.08500), equation 6; sample covariances with ddof 1.
     Matches: pytorch-fid 0.3.0 and torch-fidelity 0.4.0 to 2e-6 relative at full rank, and the exact Gram form
@@ -38,8 +39,14 @@ def frechet_distance(gen: Moments, ref: Moments) -> float:
                 "side, and thousands for a number worth reporting"
             )
     shift = gen.mean().cpu() - ref.mean().cpu()
+    apart = float(shift @ shift) + gen.total_variance() + ref.total_variance()
+    if not math.isfinite(apart):
+        raise StatisticsError(
+            "the mean or covariance of a set is NaN or infinite, from damaged statistics or features beyond "
+            "float64's squares; make the statistics again"
+        )
     overlap = nuclear_norm_of_product(gen.factor().cpu(), ref.factor().cpu())
-    return max(0.0, float(shift @ shift) + gen.total_variance() + ref.total_variance() - 2 * overlap)
+    return max(0.0, apart - 2 * overlap)
 
 
 class FrechetDistance(Metric):

@@ -45,9 +45,7 @@ def register_source(info: SourceInfo) -> None:
 
 
 for _info in (
-    SourceInfo(
-        "folder", "genmetrics.sources.folder:FolderSource", "image files in a folder and its subfolders"
-    ),
+    SourceInfo("folder", "genmetrics.sources.folder:FolderSource", "image files in a folder and its subfolders"),
     SourceInfo("zip", "genmetrics.sources.archive:ZipSource", "image files in a zip archive, read in place"),
     SourceInfo(
         "tar",

@@ -73,11 +73,7 @@ class ZipSource(ItemSource):
         passed_over = PassedOver()
         try:
             with zipfile.ZipFile(self._path) as archive:
-                found = [
-                    info
-                    for info in archive.infolist()
-                    if _is_image(info.filename, info.is_dir(), passed_over)
-                ]
+                found = [info for info in archive.infolist() if _is_image(info.filename, info.is_dir(), passed_over)]
         except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
             raise SourceError(
                 f"'{path}' is not a zip archive that can be read ({error}); it may be damaged or cut short: "
@@ -85,13 +81,11 @@ class ZipSource(ItemSource):
             ) from error
         for info in found:
             if info.flag_bits & _ENCRYPTED:
-                raise SourceError(
-                    f"'{info.filename}' in '{path}' is encrypted; unpack it with its password first"
-                )
+                raise SourceError(f"'{info.filename}' in '{path}' is encrypted; unpack it with its password first")
             if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 raise SourceError(
-                    f"'{info.filename}' in '{path}' is packed with method {info.compress_type}, expected stored or deflated; "
-                    "unpack the archive, or pack it with `zip -0 -r`"
+                    f"'{info.filename}' in '{path}' is packed with method {info.compress_type}, expected stored or "
+                    "deflated; unpack the archive, or pack it with `zip -0 -r`"
                 )
         self._entries, repeated = _last_of_each_name(
             _ZipEntry(

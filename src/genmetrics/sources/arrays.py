@@ -91,9 +91,7 @@ class NpySource(ItemSource):
             raise SourceError(f"'{path}' is an .npz archive; give 'npz:{path}'")
         check_array(f"'{path}'", str(rows.dtype), rows.shape)
         if not rows.flags.c_contiguous:
-            raise SourceError(
-                f"'{path}' is in Fortran order, expected C order; save `np.ascontiguousarray(x)`"
-            )
+            raise SourceError(f"'{path}' is in Fortran order, expected C order; save `np.ascontiguousarray(x)`")
         self._rows = rows
 
     def __len__(self) -> int:

@@ -57,9 +57,7 @@ class ImageBatch:
     @classmethod
     def empty(cls, skipped: tuple[SkippedImage, ...]) -> ImageBatch:
         """A batch without images, which only tells of skipped ones."""
-        return cls(
-            torch.empty((0, 3, 1, 1), dtype=torch.uint8), torch.empty(0, dtype=torch.int64), None, skipped
-        )
+        return cls(torch.empty((0, 3, 1, 1), dtype=torch.uint8), torch.empty(0, dtype=torch.int64), None, skipped)
 
 
 class ImageSource(ABC):

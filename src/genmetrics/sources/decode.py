@@ -18,7 +18,6 @@ import io
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 from jaxtyping import UInt8
@@ -88,14 +87,12 @@ def decode_array(pixels: UInt8[np.ndarray, "h w c"], alpha: AlphaPolicy) -> Deco
     return _to_rgb(Image.fromarray(np.ascontiguousarray(pixels)), alpha)
 
 
-def _decode(stream: IO[bytes], alpha: AlphaPolicy) -> Decoded:
+def _decode(stream: io.BytesIO | io.BufferedReader, alpha: AlphaPolicy) -> Decoded:
     try:
         image = _open(stream)
         limit = Image.MAX_IMAGE_PIXELS
         if limit is not None and image.width * image.height > limit:
-            raise BadImage(
-                _too_large(f"{image.width}x{image.height} = {image.width * image.height:,} pixels")
-            )
+            raise BadImage(_too_large(f"{image.width}x{image.height} = {image.width * image.height:,} pixels"))
         image.load()
         return _to_rgb(image, alpha)
     except (BadImage, MemoryError):
@@ -107,7 +104,7 @@ def _decode(stream: IO[bytes], alpha: AlphaPolicy) -> Decoded:
         raise BadImage(f"damaged or truncated: {error or type(error).__name__}") from error
 
 
-def _open(stream: IO[bytes]) -> ImageFile.ImageFile:
+def _open(stream: io.BytesIO | io.BufferedReader) -> ImageFile.ImageFile:
     """What ``Image.open`` does, without its ``DecompressionBombWarning``.
 
     That warning is for the size check that ``_decode`` makes as an error. It could only be silenced by
@@ -169,7 +166,7 @@ def _to_rgb(image: Image.Image, alpha: AlphaPolicy) -> Decoded:
 
 def _lowest(channel: Image.Image) -> float:
     low = channel.getextrema()[0]
-    return low[0] if isinstance(low, tuple) else low
+    return float(low[0] if isinstance(low, tuple) else low)
 
 
 def _scale_sixteen_bit(image: Image.Image, alpha: AlphaPolicy) -> Decoded:

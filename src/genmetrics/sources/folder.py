@@ -49,9 +49,7 @@ class FolderSource(ItemSource):
         self._root = require_path(path)
         self.description = str(path)
         if not self._root.is_dir():
-            raise SourceError(
-                f"'{path}' is a file, expected a folder of images; without 'folder:' it is recognised"
-            )
+            raise SourceError(f"'{path}' is a file, expected a folder of images; without 'folder:' it is recognised")
         passed_over = PassedOver()
         self._names, loops = _find_images(self._root, passed_over)
         if not self._names:
@@ -62,22 +60,16 @@ class FolderSource(ItemSource):
             )
         self.notes = passed_over.notes()
         if loops:
-            self.notes += (
-                f"passed over {count(len(loops), 'link')} back to a folder around it: {_some(loops)}",
-            )
+            self.notes += (f"passed over {count(len(loops), 'link')} back to a folder around it: {_some(loops)}",)
 
     def __len__(self) -> int:
         return len(self._names)
 
     def fingerprint(self) -> Fingerprint:
-        """Path, size and time of change of each image.
-
-        Raises:
-            SourceError: if an image has gone.
-        """
+        """Path, size and time of change of each image; one that has gone is written down as such."""
         digest = hashlib.sha256()
         for name in self._names:
-            _add_file(digest, name, self._root / name)
+            digest.update(_state(name, self._root / name))
         return Fingerprint(self.kind, self.description, digest.hexdigest())
 
     def items(self, wanted: Sequence[int]) -> Iterator[Item]:
@@ -127,14 +119,10 @@ class PathListSource(ItemSource):
         return len(self._files)
 
     def fingerprint(self) -> Fingerprint:
-        """Path, size and time of change of each image.
-
-        Raises:
-            SourceError: if an image has gone.
-        """
+        """Path, size and time of change of each image; one that has gone is written down as such."""
         digest = hashlib.sha256()
         for given, path in zip(self._paths, self._files, strict=True):
-            _add_file(digest, str(given), path)
+            digest.update(_state(str(given), path))
         return Fingerprint(self.kind, self.description, digest.hexdigest())
 
     def items(self, wanted: Sequence[int]) -> Iterator[Item]:
@@ -166,9 +154,7 @@ def _find_images(root: Path, passed_over: PassedOver) -> tuple[list[str], list[s
                             loops.append(name)
                         else:
                             folders.append((f"{name}/", real_entry, inside))
-                    elif extension(entry.name) in IMAGE_EXTENSIONS and (
-                        entry.is_file() or entry.is_symlink()
-                    ):
+                    elif extension(entry.name) in IMAGE_EXTENSIONS and (entry.is_file() or entry.is_symlink()):
                         # A broken link is taken along, so that it comes up as an image that cannot be read.
                         names.append(name)
                     else:
@@ -183,13 +169,13 @@ def _find_images(root: Path, passed_over: PassedOver) -> tuple[list[str], list[s
     return names, loops
 
 
-def _add_file(digest: hashlib._Hash, name: str, path: Path) -> None:
+def _state(name: str, path: Path) -> bytes:
     try:
         state = path.stat()
         line = f"{name}\0{state.st_size}\0{state.st_mtime_ns}\n"
     except OSError:
         line = f"{name}\0unreadable\n"
-    digest.update(line.encode("utf-8", "surrogateescape"))
+    return line.encode("utf-8", "surrogateescape")
 
 
 def _some(names: list[str]) -> str:

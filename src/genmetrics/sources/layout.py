@@ -27,9 +27,7 @@ def check_array(what: str, dtype: str, shape: Sequence[int]) -> None:
         raise SourceError(f"{given}; {_to_uint8(dtype, 'x.clip(0, 1)', '.clip(0, 255)', 'astype(np.uint8)')}")
     if len(shape) == 3:
         hint = "x[None]" if shape[2] in (3, 4) else "x[..., None]"
-        raise SourceError(
-            f"{given}; for {'one colour image' if hint == 'x[None]' else 'grey images'}, give `{hint}`"
-        )
+        raise SourceError(f"{given}; for {'one colour image' if hint == 'x[None]' else 'grey images'}, give `{hint}`")
     if len(shape) != 4:
         raise SourceError(f"{given}; give four dimensions")
     if shape[1] == 3:
@@ -40,9 +38,7 @@ def check_array(what: str, dtype: str, shape: Sequence[int]) -> None:
             )
         raise SourceError(f"{given}; it looks like (n, 3, h, w): give `x.transpose(0, 2, 3, 1)`")
     if shape[3] not in _CHANNELS:
-        raise SourceError(
-            f"{given} (1 channel for grey and 4 for RGBA are taken too); give one of these layouts"
-        )
+        raise SourceError(f"{given} (1 channel for grey and 4 for RGBA are taken too); give one of these layouts")
     _check_sizes(given, shape)
 
 
@@ -58,14 +54,10 @@ def check_tensor(dtype: str, shape: Sequence[int]) -> None:
     """
     given = f"the tensor is {dtype} of shape {tuple(shape)}, expected uint8 (n, 3, h, w), values 0..255"
     if dtype != "uint8":
-        raise SourceError(
-            f"{given}; {_to_uint8(dtype, 'x.clamp(0, 1)', '.clamp(0, 255)', 'to(torch.uint8)')}"
-        )
+        raise SourceError(f"{given}; {_to_uint8(dtype, 'x.clamp(0, 1)', '.clamp(0, 255)', 'to(torch.uint8)')}")
     if len(shape) == 3:
         hint = "x[None]" if shape[0] in (3, 4) else "x[:, None]"
-        raise SourceError(
-            f"{given}; for {'one colour image' if hint == 'x[None]' else 'grey images'}, give `{hint}`"
-        )
+        raise SourceError(f"{given}; for {'one colour image' if hint == 'x[None]' else 'grey images'}, give `{hint}`")
     if len(shape) != 4:
         raise SourceError(f"{given}; give four dimensions")
     if shape[3] == 3:
@@ -76,9 +68,7 @@ def check_tensor(dtype: str, shape: Sequence[int]) -> None:
             )
         raise SourceError(f"{given}; it looks like (n, h, w, 3): give `x.permute(0, 3, 1, 2)`")
     if shape[1] not in _CHANNELS:
-        raise SourceError(
-            f"{given} (1 channel for grey and 4 for RGBA are taken too); give one of these layouts"
-        )
+        raise SourceError(f"{given} (1 channel for grey and 4 for RGBA are taken too); give one of these layouts")
     _check_sizes(given, shape)
 
 

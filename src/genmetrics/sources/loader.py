@@ -125,9 +125,7 @@ class ItemSource(ImageSource):
         if skipped:
             yield ImageBatch.empty(tuple(skipped))
 
-    def _bad_images(
-        self, first: SkippedImage, outcomes: Iterator[tuple[Item, _Ready | BadImage]]
-    ) -> BadImageError:
+    def _bad_images(self, first: SkippedImage, outcomes: Iterator[tuple[Item, _Ready | BadImage]]) -> BadImageError:
         """The error that names the first bad image and those soon after it."""
         bad = [first]
         checked = 0
@@ -142,9 +140,7 @@ class ItemSource(ImageSource):
         lines = [f"{self.kind} '{self.description}': {count(len(bad), 'image')} cannot be read:"]
         lines += [f"  {image.name}: {image.reason}" for image in bad]
         if not complete:
-            lines.append(
-                f"There may be more: reading stopped {count(checked, 'image')} after the first of them."
-            )
+            lines.append(f"There may be more: reading stopped {count(checked, 'image')} after the first of them.")
         lines.append(
             "Repair or remove them, or leave such images out of the figures with `--on-bad-image skip` "
             '(Python: on_bad_image="skip"); the report lists each one.'
@@ -179,9 +175,7 @@ def _check_spec(spec: BatchSpec, total: int) -> None:
                 "tuple(sorted(set(selection)))"
             )
         if position >= total:
-            raise UsageError(
-                f"the selection holds position {position}, but there are only {count(total, 'image')}"
-            )
+            raise UsageError(f"the selection holds position {position}, but there are only {count(total, 'image')}")
         before = position
 
 
@@ -193,9 +187,7 @@ def _load(item: Item, alpha: AlphaPolicy) -> _Ready | BadImage:
     return _Ready(np.ascontiguousarray(decoded.pixels.transpose(2, 0, 1)), decoded.transparent)
 
 
-def _load_in_order(
-    items: Iterator[Item], spec: BatchSpec
-) -> Generator[tuple[Item, _Ready | BadImage], None, None]:
+def _load_in_order(items: Iterator[Item], spec: BatchSpec) -> Generator[tuple[Item, _Ready | BadImage], None, None]:
     """Each item with its outcome, in the order of the items."""
     try:
         if spec.workers == 0:
@@ -208,9 +200,7 @@ def _load_in_order(
             items.close()
 
 
-def _load_in_threads(
-    items: Iterator[Item], spec: BatchSpec
-) -> Generator[tuple[Item, _Ready | BadImage], None, None]:
+def _load_in_threads(items: Iterator[Item], spec: BatchSpec) -> Generator[tuple[Item, _Ready | BadImage], None, None]:
     pending: deque[tuple[Item, Future[_Ready | BadImage]]] = deque()
     most = max(4 * spec.workers, 2 * spec.batch_size)
     # Little is read ahead until it is known how large the images are.

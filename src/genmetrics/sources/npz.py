@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 from jaxtyping import Int64
@@ -30,7 +30,8 @@ from genmetrics.types import AlphaPolicy, Fingerprint
 __all__ = ["NpzSource"]
 
 _EXPECTED = "expected 'arr_0', uint8 (n, h, w, 3), and perhaps 'arr_1' with n integer labels"
-_CHUNK = 2**20
+#: How much is read at once to pass over images that are not wanted.
+_CHUNK = 2**16
 
 
 class _Header(NamedTuple):
@@ -63,23 +64,18 @@ class NpzSource(ItemSource):
             if "arr_0" not in members:
                 raise SourceError(_without_images(str(path), list(members)))
             self._member = members["arr_0"]
-            with archive.open(self._member) as file:
+            with _open(archive, self._member) as file:
                 header = _read_header(file, f"'arr_0' of '{path}'")
             check_array(f"'arr_0' of '{path}'", str(header.dtype), header.shape)
             if header.fortran_order:
                 raise SourceError(
-                    f"'arr_0' of '{path}' is in Fortran order, expected C order; save "
-                    f"`np.ascontiguousarray(x)`"
+                    f"'arr_0' of '{path}' is in Fortran order, expected C order; save `np.ascontiguousarray(x)`"
                 )
             held, promised = self._member.file_size - header.size, math.prod(header.shape)
             if held != promised:
-                raise SourceError(
-                    f"'{path}' is damaged: 'arr_0' holds {held:,} values, its header says {promised:,}"
-                )
+                raise SourceError(f"'{path}' is damaged: 'arr_0' holds {held:,} values, its header says {promised:,}")
             self._header = header
-            self._labels = (
-                _read_labels(archive, members["arr_1"], str(path), len(self)) if "arr_1" in members else None
-            )
+            self._labels = _read_labels(archive, members["arr_1"], str(path), len(self)) if "arr_1" in members else None
         self._file = SharedFile(self._path) if self._member.compress_type == zipfile.ZIP_STORED else None
 
     def __len__(self) -> int:
@@ -87,9 +83,7 @@ class NpzSource(ItemSource):
 
     def fingerprint(self) -> Fingerprint:
         """Name, checksum and size of each array, from the archive's directory."""
-        return Fingerprint(
-            self.kind, self.description, hashlib.sha256(repr(self._directory).encode()).hexdigest()
-        )
+        return Fingerprint(self.kind, self.description, hashlib.sha256(repr(self._directory).encode()).hexdigest())
 
     def items(self, wanted: Sequence[int]) -> Iterator[Item]:
         """The wanted images in order.
@@ -115,7 +109,7 @@ class NpzSource(ItemSource):
         with (
             _npz_errors(self._path),
             zipfile.ZipFile(self._path) as archive,
-            archive.open(self._member) as file,
+            _open(archive, self._member) as file,
         ):
             _skip(file, self._header.size)
             for index in wanted:
@@ -134,40 +128,39 @@ class NpzSource(ItemSource):
 def _without_images(path: str, keys: list[str]) -> str:
     if "mu" in keys and "sigma" in keys:
         return (
-            f"'{path}' is a statistics file (it holds 'mu' and 'sigma'), not an image source; for a source, "
-            f"{_EXPECTED}"
+            f"'{path}' is a statistics file (it holds 'mu' and 'sigma'), not an image source; for a source, {_EXPECTED}"
         )
     holds = ", ".join(repr(key) for key in sorted(keys)[:10]) if keys else "nothing"
     return f"'{path}' holds {holds}; {_EXPECTED}, as `np.savez(path, images)` writes it"
 
 
-def _read_header(file: IO[bytes], what: str) -> _Header:
+def _open(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> zipfile.ZipExtFile:
+    return cast("zipfile.ZipExtFile", archive.open(member))
+
+
+def _read_header(file: zipfile.ZipExtFile, what: str) -> _Header:
     version = np.lib.format.read_magic(file)
     if version == (1, 0):
         shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(file)
     elif version == (2, 0):
         shape, fortran_order, dtype = np.lib.format.read_array_header_2_0(file)
     else:
-        raise SourceError(
-            f"{what} is in version {version[0]}.{version[1]} of the npy format; save it with np.savez"
-        )
+        raise SourceError(f"{what} is in version {version[0]}.{version[1]} of the npy format; save it with np.savez")
     if dtype.hasobject:
         raise SourceError(f"{what} holds pickled Python objects, which are never loaded; {_EXPECTED}")
     return _Header(shape, fortran_order, dtype, file.tell())
 
 
-def _read_labels(
-    archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: str, total: int
-) -> Int64[np.ndarray, " n"]:
+def _read_labels(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: str, total: int) -> Int64[np.ndarray, " n"]:
     what = f"'arr_1' of '{path}'"
-    with archive.open(member) as file:
+    with _open(archive, member) as file:
         header = _read_header(file, what)
     if header.shape != (total,) or header.dtype.kind not in "iu":
         raise SourceError(
             f"{what} is {header.dtype} of shape {header.shape}, expected one integer label for each of the "
             f"{total:,} images; save the images alone, or the labels as `labels.astype(np.int64)`"
         )
-    with archive.open(member) as file:
+    with _open(archive, member) as file:
         labels = np.lib.format.read_array(file, allow_pickle=False)
     return labels.astype(np.int64)
 
@@ -187,12 +180,12 @@ def _decode_row(row: bytes, shape: tuple[int, ...], alpha: AlphaPolicy) -> Decod
     return decode_array(np.frombuffer(row, dtype=np.uint8).reshape(shape), alpha)
 
 
-def _skip(file: IO[bytes], size: int) -> None:
+def _skip(file: zipfile.ZipExtFile, size: int) -> None:
     while size > 0:
         size -= len(_read_exactly(file, min(size, _CHUNK)))
 
 
-def _read_exactly(file: IO[bytes], size: int) -> bytes:
+def _read_exactly(file: zipfile.ZipExtFile, size: int) -> bytes:
     parts = []
     left = size
     while left > 0:

@@ -56,9 +56,7 @@ def _open(source: object, kind: str | None) -> ImageSource:
         return _open_kind(kind, str(source)) if kind is not None else _open_path(source)
     if isinstance(source, ImageSource):
         if kind is not None:
-            raise UsageError(
-                f"kind={kind!r} was given with an open ImageSource, which has its kind; leave it out"
-            )
+            raise UsageError(f"kind={kind!r} was given with an open ImageSource, which has its kind; leave it out")
         return source
     if isinstance(source, Tensor | np.ndarray):
         return _open_object("array", source, kind)
@@ -69,7 +67,7 @@ def _open(source: object, kind: str | None) -> ImageSource:
             raise UsageError(
                 f"a {type(source).__name__} with {type(entry).__name__} in it cannot be a source; expected "
                 f"{_TAKEN}. Arrays and tensors of one size can be stacked into one, `np.stack(images)`, "
-                f"`torch.stack(images)`"
+                "`torch.stack(images)`"
             )
     return _open_object("files", source, kind)
 
@@ -112,9 +110,7 @@ def _open_kind(kind: str, text: str) -> ImageSource:
 
 def _open_object(kind: str, source: object, given_kind: str | None) -> ImageSource:
     if given_kind not in (None, kind):
-        raise UsageError(
-            f"kind={given_kind!r} was given with a {type(source).__name__}; expected {kind!r} or none"
-        )
+        raise UsageError(f"kind={given_kind!r} was given with a {type(source).__name__}; expected {kind!r} or none")
     return _build(SOURCES.get(kind).target, source)
 
 
@@ -131,16 +127,12 @@ def _open_path(path: Path) -> ImageSource:
     if found.is_dir():
         return _open_kind("folder", str(path))
     if not found.is_file():
-        raise SourceError(
-            f"'{path}' is neither a file nor a folder (a pipe or device?); expected a folder or archive"
-        )
+        raise SourceError(f"'{path}' is neither a file nor a folder (a pipe or device?); expected a folder or archive")
     try:
         with found.open("rb") as file:
             start = file.read(8)
     except OSError as error:
-        raise SourceError(
-            f"'{path}' cannot be opened: {error.strerror or error}; make it readable"
-        ) from error
+        raise SourceError(f"'{path}' cannot be opened: {error.strerror or error}; make it readable") from error
     if not start:
         raise SourceError(f"'{path}' is an empty file (0 bytes); copy or download it again")
     suffix = extension(found.name)

@@ -53,9 +53,7 @@ def require_file(path: str | Path, what: str) -> Path:
     """
     found = require_path(path)
     if found.is_dir():
-        raise SourceError(
-            f"'{path}' is a folder, expected {what}; for the images in it, give 'folder:{path}'"
-        )
+        raise SourceError(f"'{path}' is a folder, expected {what}; for the images in it, give 'folder:{path}'")
     return found
 
 
@@ -69,6 +67,4 @@ def _near_names(name: str, folder: Path) -> list[str]:
     except OSError:
         return []
     by_lower = {entry.lower(): entry for entry in sorted(names)}
-    return [
-        by_lower[match] for match in difflib.get_close_matches(name.lower(), list(by_lower), n=3, cutoff=0.6)
-    ]
+    return [by_lower[match] for match in difflib.get_close_matches(name.lower(), list(by_lower), n=3, cutoff=0.6)]

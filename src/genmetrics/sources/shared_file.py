@@ -21,9 +21,7 @@ class SharedFile:
     """
 
     def __init__(self, path: Path) -> None:
-        self._descriptor = os.open(
-            path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
-        )
+        self._descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0))
         self._lock = threading.Lock()
         weakref.finalize(self, os.close, self._descriptor)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import lzma
 import tarfile
 import zlib
@@ -15,24 +16,34 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tarfile import EmptyHeaderError, EOFHeaderError  # type: ignore[attr-defined]  # missing in typeshed
-from typing import IO, Any, cast
+from typing import Any, cast
 
 from genmetrics.errors import SourceError
 
 __all__ = ["TarWalk", "is_compressed", "tar_errors"]
 
-_MAGIC: dict[bytes, Callable[..., Any]] = {
-    b"\x1f\x8b": gzip.open,
-    b"BZh": bz2.open,
-    b"\xfd7zXZ\x00": lzma.open,
-}
+#: What each compression begins with, as (offset, bytes). Of bzip2 more than the first letters are looked at, since
+#: a plain archive begins with the name of its first member.
+_MAGIC: tuple[tuple[int, bytes, Callable[..., Any]], ...] = (
+    (0, b"\x1f\x8b", gzip.open),
+    (4, b"1AY&SY", bz2.open),
+    (0, b"\xfd7zXZ\x00", lzma.open),
+)
 _CHUNK = 2**20
 
 
 def is_compressed(path: Path) -> bool:
     """Whether the file is compressed with gzip, bzip2 or xz."""
+    return _opener(path) is not None
+
+
+def _opener(path: Path) -> Callable[..., Any] | None:
     with path.open("rb") as file:
-        return file.read(6).startswith(tuple(_MAGIC))
+        start = file.read(16)
+    for offset, magic, opener in _MAGIC:
+        if start.startswith(magic, offset):
+            return opener
+    return None
 
 
 @contextmanager
@@ -62,7 +73,7 @@ class TarWalk:
         self.has_end = False
         self.has_more = False
 
-    def members(self, check_rest: bool) -> Iterator[tuple[tarfile.TarInfo, IO[bytes]]]:
+    def members(self, check_rest: bool) -> Iterator[tuple[tarfile.TarInfo, io.BufferedIOBase]]:
         """Each member, and the file, positioned at the member's data.
 
         Args:
@@ -86,11 +97,7 @@ class TarWalk:
                     break
                 except EmptyHeaderError:
                     break
-                if (
-                    plain_size is not None
-                    and member.offset_data + member.size > plain_size
-                    and member.isreg()
-                ):
+                if plain_size is not None and member.offset_data + member.size > plain_size and member.isreg():
                     raise EOFError(f"'{member.name}' goes beyond the end of the file")
                 if not member.issparse():
                     stream.seek(member.offset_data)
@@ -99,11 +106,11 @@ class TarWalk:
                     raise EOFError(f"the file ends within '{member.name}'")
             while check_rest and (rest := stream.read(_CHUNK)):
                 self.has_more = self.has_more or rest.count(0) < len(rest)
+                if self.has_more and plain_size is not None:
+                    break
 
-    def _open(self) -> IO[bytes]:
-        with self._path.open("rb") as file:
-            start = file.read(6)
-        for magic, opener in _MAGIC.items():
-            if start.startswith(magic):
-                return cast("IO[bytes]", opener(self._path, "rb"))
-        return self._path.open("rb")
+    def _open(self) -> io.BufferedIOBase:
+        opener = _opener(self._path)
+        if opener is None:
+            return self._path.open("rb")
+        return cast("io.BufferedIOBase", opener(self._path, "rb"))

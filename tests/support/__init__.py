@@ -1,0 +1,1 @@
+"""What several test files share: seeded weights and images, and the peers."""
