@@ -4,14 +4,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help install demo test test-slow test-gpu test-network check fmt bench clean
+.PHONY: help install demo test test-slow test-gpu test-network check protocols fmt bench clean
 
 help:
 	@echo "make install       put genmetrics into $(VENV)"
 	@echo "make demo          the main job on real pictures, with nothing to download"
 	@echo "make test          all tests that run on a CPU without a network"
 	@echo "make test-slow | test-gpu | test-network   the others"
-	@echo "make check         formatting, lint, types, layers, changelog"
+	@echo "make check         formatting, lint, types, layers, changelog, generated pages"
+	@echo "make protocols     write docs/protocols.md from the registries"
 	@echo "make fmt           format and mend what can be mended"
 	@echo "make bench         benchmarks, with their results under benchmarks/results"
 
@@ -51,6 +52,10 @@ check: $(VENV)/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tools/check_changelog.py
+	$(BIN)/python tools/make_protocols.py --check
+
+protocols: $(VENV)/.installed
+	$(BIN)/python tools/make_protocols.py
 
 fmt: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .

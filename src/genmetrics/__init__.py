@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from genmetrics.engine.evaluate import compute_stats, evaluate
     from genmetrics.engine.evaluator import Evaluator
     from genmetrics.engine.listing import list_extractors, list_metrics, list_sources
-    from genmetrics.errors import GenmetricsError
+    from genmetrics.errors import GenmetricsError, GenmetricsWarning
     from genmetrics.extractors import register_extractor
     from genmetrics.metrics import register_metric
     from genmetrics.report.report import Report
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Evaluator",
     "GenmetricsError",
+    "GenmetricsWarning",
     "MetricResult",
     "Progress",
     "Protocol",
@@ -52,6 +53,7 @@ __all__ = [
 _HOMES = {
     "Evaluator": "genmetrics.engine.evaluator",
     "GenmetricsError": "genmetrics.errors",
+    "GenmetricsWarning": "genmetrics.errors",
     "MetricResult": "genmetrics.types",
     "Progress": "genmetrics.types",
     "Protocol": "genmetrics.types",

@@ -16,6 +16,8 @@ The tree::
 
 Each message says what was given, what was expected and what to type instead. The command line prints the
 message alone and exits with 2; anything that is not a ``GenmetricsError`` is a defect and exits with 1.
+
+``GenmetricsWarning`` (UserWarning) is what Python code is warned with; the command line prints these texts itself.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ __all__ = [
     "DependencyError",
     "DeviceError",
     "GenmetricsError",
+    "GenmetricsWarning",
     "MissingWeightsError",
     "OutputError",
     "SourceError",
@@ -37,6 +40,10 @@ __all__ = [
 
 class GenmetricsError(Exception):
     """The base of all errors that genmetrics raises on purpose."""
+
+
+class GenmetricsWarning(UserWarning):
+    """What somebody who reads only the number should not miss."""
 
 
 class UsageError(GenmetricsError, ValueError):

@@ -146,6 +146,18 @@ def test_bf16_is_recorded_and_warned_about(folders, baseline):
     assert report[FD].value != baseline[FD].value
 
 
+def test_dropped_transparency_warns_python_code(smooth_images, ref):
+    opaque = np.concatenate([smooth_images(12, 32, 32, seed=4), np.full((12, 32, 32, 1), 255, np.uint8)], axis=3)
+    half = opaque.copy()
+    half[:5, :, :16, 3] = 0
+    gm.evaluate(opaque, ref, ["fid"], extractor=LITE)
+    with pytest.warns(gm.GenmetricsWarning, match="5 of 12 images have transparency, which was dropped"):
+        report = gm.evaluate(half, ref, ["fid"], extractor=LITE)
+    assert "5 of 12 images have transparency" in report.warnings[0]
+    composited = gm.evaluate(half, ref, ["fid"], extractor=LITE, alpha="white")
+    assert composited[FD].value != report[FD].value
+
+
 def test_one_image_is_an_error_for_every_metric(ref, pixels):
     for metric, expected in (("fid", "at least 2"), ("kid", "at least 2"), ("isc", "splits of the Inception Score")):
         with pytest.raises(StatisticsError, match=expected):

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from genmetrics.cli.console import reporting_errors
+from genmetrics.cli.console import reporting_errors, say
 from genmetrics.cli.progress import showing_progress
 from genmetrics.types import AlphaPolicy, BadImagePolicy, Precision
 
@@ -149,6 +149,9 @@ def eval_command(
             return
         if json_file == "-":
             print(report.to_json())
+            if not quiet:
+                for text in report.warnings:
+                    say(f"note: {text}")
             return
         print_report(report)
         if target is not None:

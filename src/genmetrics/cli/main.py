@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from typing import Annotated
 
 import typer
@@ -11,6 +12,7 @@ from genmetrics.cli.demo import demo_command
 from genmetrics.cli.eval import eval_command
 from genmetrics.cli.listing import list_command
 from genmetrics.cli.weights import weights_app
+from genmetrics.errors import GenmetricsWarning
 
 __all__ = ["app", "main"]
 
@@ -54,6 +56,8 @@ def main() -> None:
         # A terminal that cannot show a character gets another in its place, not a traceback.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
+    # The commands print these texts themselves, in their own way.
+    warnings.simplefilter("ignore", GenmetricsWarning)
     app(args=_with_optional_json_file(sys.argv[1:]), prog_name="genmetrics")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Generator, Iterable
 from typing import Literal
 
@@ -12,7 +13,7 @@ from genmetrics.accumulators.content import ContentDigest
 from genmetrics.engine.features import FeatureFeeder
 from genmetrics.engine.networks import Networks
 from genmetrics.engine.options import Options
-from genmetrics.errors import SourceError, UsageError
+from genmetrics.errors import GenmetricsWarning, SourceError, UsageError
 from genmetrics.sources.base import BatchSpec, ImageSource
 from genmetrics.sources.loader import default_workers
 from genmetrics.stats.stats import Stats
@@ -84,30 +85,32 @@ def read_source(
     transparent = sum(distributed.gather(transparent))
     if content.num_samples == 0:
         raise SourceError(f"'{message}': none of its {count} images could be read; see the list of skipped images")
-    notes = (*source.notes, *_notes(transparent, content.num_samples, len(all_skipped), options))
+    notes = list(source.notes)
+    if transparent:
+        notes.append(_transparency_note(transparent, content.num_samples, options))
+        if options.alpha == "drop":
+            warnings.warn(f"'{message}': {notes[-1]}", GenmetricsWarning, stacklevel=2)
+    if all_skipped:
+        notes.append(f"{len(all_skipped)} images could not be read and were left out")
     if selection is not None:
-        notes = (*notes, f"{count} of {len(source)} images, drawn with seed {options.seed}")
+        notes.append(f"{count} of {len(source)} images, drawn with seed {options.seed}")
     side = SideRecord(
         fingerprint.description,
         fingerprint.kind,
         content.num_samples,
         content.hexdigest(),
         all_skipped,
-        notes,
+        tuple(notes),
     )
     return Stats(accumulators, side, networks.records(needs), options.seed)
 
 
-def _notes(transparent: int, total: int, skipped: int, options: Options) -> list[str]:
-    notes = []
-    if transparent:
+def _transparency_note(transparent: int, total: int, options: Options) -> str:
+    if options.alpha == "drop":
         done = (
             "was dropped, and the colours hidden behind it count, as in the published protocols; "
             "'--alpha white' or 'black' composites instead"
-            if options.alpha == "drop"
-            else f"was composited on {options.alpha}"
         )
-        notes.append(f"{transparent} of {total} images have transparency, which {done}")
-    if skipped:
-        notes.append(f"{skipped} images could not be read and were left out")
-    return notes
+    else:
+        done = f"was composited on {options.alpha}"
+    return f"{transparent} of {total} images have transparency, which {done}"

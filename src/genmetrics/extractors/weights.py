@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import os
-import pickle
 import tempfile
 import urllib.error
 import urllib.request
@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -34,6 +33,7 @@ ALLOW_UNOFFICIAL = "GENMETRICS_ALLOW_UNOFFICIAL_WEIGHTS"
 FOLDER = "GENMETRICS_WEIGHTS"
 _TIMEOUT_SECONDS = 10
 _CHUNK = 1 << 20
+_NETWORK_ERRORS = (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError)
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ def fetch_weights(
     for name, url in published.urls.items():
         try:
             _download(url, folder / name, published.sha256, progress)
-        except (urllib.error.URLError, TimeoutError, ConnectionError, WeightsError) as error:
+        except (*_NETWORK_ERRORS, WeightsError) as error:
             reasons.append(str(getattr(error, "reason", error)))
             continue
         except OSError as error:
@@ -210,7 +210,7 @@ def load_state_dict(path: Path, extractor: str) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             return load_file(path)
         loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, SafetensorError) as error:
+    except Exception as error:  # a damaged pickle fails in whatever it makes the unpickler do
         hint = ""
         if path.suffix == ".pb":
             hint = f"; a TensorFlow graph is made usable by 'genmetrics weights convert {path}'"
