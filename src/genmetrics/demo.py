@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from genmetrics.engine.evaluate import iter_compute_stats, iter_evaluate
 from genmetrics.engine.options import Options
+from genmetrics.engine.run import iter_compute_stats, iter_evaluate
 from genmetrics.errors import DependencyError, OutputError
 from genmetrics.report.report import SCHEMA, Report, versions, write_atomically
 from genmetrics.types import Progress

@@ -76,6 +76,13 @@ def test_weights_status(genmetrics, monkeypatch, tmp_path):
     assert str(tmp_path) in shown.out.splitlines()[-1]
 
 
+def test_the_folder_of_weights_must_be_a_folder(genmetrics, two_sets, monkeypatch, inception_weights):
+    monkeypatch.setenv("GENMETRICS_WEIGHTS", str(inception_weights))
+    ended = genmetrics("eval", two_sets[0])
+    assert ended.code == 2
+    assert "is a file; expected its folder" in ended.err
+
+
 def test_weights_fetch_without_a_network(genmetrics):
     ended = genmetrics("weights", "fetch")
     assert ended.code == 2

@@ -102,6 +102,7 @@ def test_images_of_many_sizes_are_all_counted(tmp_path, smooth_images):
     assert together.gen.digest == one_by_one.gen.digest
     assert together[ISC].value == pytest.approx(one_by_one[ISC].value, rel=1e-6)
     assert together[FD].value == pytest.approx(0, abs=1e-6)
+    assert any("gen and ref are the same images" in text for text in together.warnings)
 
 
 def test_a_reference_computed_once_gives_the_same_as_its_images(folders, ref, baseline):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Int64, UInt8
@@ -13,11 +12,12 @@ from torch import Tensor
 
 from genmetrics import distributed
 from genmetrics.accumulators.content import ContentDigest
-from genmetrics.engine.evaluate import _drive, _open, _statistics, _weights_by_extractor, build_report
+from genmetrics.engine.evaluate import drive, weights_by_extractor
 from genmetrics.engine.features import FeatureFeeder
 from genmetrics.engine.networks import load_networks
 from genmetrics.engine.options import Options
 from genmetrics.engine.plan import make_plan
+from genmetrics.engine.run import SourceLike, build_report, open_side, side_statistics
 from genmetrics.errors import StatisticsError, UsageError
 from genmetrics.report.report import Report
 from genmetrics.stats.stats import Stats
@@ -36,7 +36,7 @@ class Evaluator:
 
     def __init__(
         self,
-        ref: Any | Stats | None = None,
+        ref: SourceLike | Stats | None = None,
         metrics: Sequence[str] | str | None = None,
         *,
         extractor: str | None = None,
@@ -65,7 +65,7 @@ class Evaluator:
         """
         self._options = Options(
             extractor=extractor,
-            weights=_weights_by_extractor(weights, extractor, metrics),
+            weights=weights_by_extractor(weights, extractor, metrics),
             device=device,
             precision=precision,
             batch_size=batch_size,
@@ -73,12 +73,12 @@ class Evaluator:
             seed=seed,
         )
         self._plan = make_plan(metrics, extractor, seed, ref is not None)
-        opened = None if ref is None or not self._plan.ref_needs else _open(ref)
+        opened = None if ref is None or not self._plan.ref_needs else open_side(ref)
         self._networks = load_networks(self._plan.gen_needs, self._options)
         self._ref = None
         if opened is not None:
-            steps = _statistics(opened, self._plan.ref_needs, self._networks, self._options, "ref", {})
-            self._ref = _drive(steps, None)
+            steps = side_statistics(opened, self._plan.ref_needs, self._networks, self._options, "ref", {})
+            self._ref = drive(steps, None)
         self.reset()
 
     def reset(self) -> None:
@@ -129,7 +129,7 @@ class Evaluator:
         side = SideRecord("Evaluator.update()", "tensors", content.num_samples, content.hexdigest())
         records = self._networks.records(self._plan.gen_needs)
         gen = Stats(accumulators, side, records, self._options.seed)
-        return _drive(build_report(self._plan, gen, self._ref, self._networks, self._options, {}, self._started), None)
+        return drive(build_report(self._plan, gen, self._ref, self._networks, self._options, {}, self._started), None)
 
 
 def _check_images(images: Tensor) -> None:

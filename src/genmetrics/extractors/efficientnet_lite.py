@@ -45,9 +45,7 @@ class EfficientNetLite0(nn.Module):
         self._bn1 = _norm(1280)
         self._fc = nn.Linear(1280, 1000)
 
-    def forward(
-        self, inputs: Float32[Tensor, "n 3 224 224"], wanted: Iterable[str]
-    ) -> dict[str, Float[Tensor, "n _"]]:
+    def forward(self, inputs: Float32[Tensor, "n 3 224 224"], wanted: Iterable[str]) -> dict[str, Float[Tensor, "n _"]]:
         """Compute the wanted outputs.
 
         Args:

@@ -55,9 +55,7 @@ class InceptionV3(nn.Module):
         self.Mixed_7c = _BlockE(2048, last=True)
         self.fc = nn.Linear(2048, 1008)
 
-    def forward(
-        self, inputs: Float32[Tensor, "n 3 299 299"], wanted: Iterable[str]
-    ) -> dict[str, Float[Tensor, "n _"]]:
+    def forward(self, inputs: Float32[Tensor, "n 3 299 299"], wanted: Iterable[str]) -> dict[str, Float[Tensor, "n _"]]:
         """Compute the wanted outputs, and no layer beyond the last of them.
 
         Args:

@@ -73,10 +73,18 @@ def search_folders() -> list[Path]:
 
     ``GENMETRICS_WEIGHTS`` if it is set, then the checkpoint folder of torch's hub, where pytorch-fid and
     torch-fidelity put the same file.
+
+    Raises:
+        WeightsError: if ``GENMETRICS_WEIGHTS`` names a file.
     """
     folders = [Path(torch.hub.get_dir()).expanduser() / "checkpoints"]
     if os.environ.get(FOLDER):
-        folders.insert(0, Path(os.environ[FOLDER]).expanduser())
+        folder = Path(os.environ[FOLDER]).expanduser()
+        if folder.is_file():
+            raise WeightsError(
+                f"{FOLDER}='{folder}' is a file; expected its folder (a file is given with --weights PATH)"
+            )
+        folders.insert(0, folder)
     return folders
 
 

@@ -68,6 +68,10 @@ class Report:
             if side is not None
             for note in side.notes
         ]
+        if self.ref is not None and self.gen.digest == self.ref.digest:
+            found.append(
+                "gen and ref are the same images (equal digests); a distance of a set from itself says nothing"
+            )
         about: dict[str, list[str]] = {}
         for result in self.metrics.values():
             for text in result.warnings:
@@ -162,12 +166,16 @@ def write_atomically(path: Path, text: str) -> None:
     check_writable(path)
     try:
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(temporary).chmod(0o666 & ~umask)
-        Path(temporary).replace(path)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(text)
+            umask = os.umask(0)
+            os.umask(umask)
+            Path(temporary).chmod(0o666 & ~umask)
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
     except OSError as error:
         raise OutputError(f"cannot write '{path}': {error.strerror or error}") from error
 
