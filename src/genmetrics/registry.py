@@ -94,6 +94,16 @@ class Registry(Generic[Entry]):
     def _load_entry_points(self) -> None:
         if self._entry_points_loaded:
             return
-        self._entry_points_loaded = True
+        found = {}
         for point in metadata.entry_points(group=self._group):
-            self.register(point.name, point.load())
+            try:
+                found[point.name] = point.load()
+            except Exception as error:
+                package = point.dist.name if point.dist else "an installed package"
+                raise UsageError(
+                    f"the {self._kind} {point.name!r} of {package!r} cannot be loaded from '{point.value}': "
+                    f"{type(error).__name__}: {error}; mend or uninstall that package"
+                ) from error
+        self._entry_points_loaded = True
+        for name, entry in found.items():
+            self.register(name, entry)

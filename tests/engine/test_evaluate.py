@@ -13,6 +13,9 @@ from PIL import Image
 
 import genmetrics as gm
 from genmetrics.errors import StatisticsError, UsageError
+from genmetrics.metrics import METRICS
+from genmetrics.metrics.base import Metric, SetStatistics
+from genmetrics.types import MetricInfo, Need
 
 LITE = "efficientnet-lite0.in1k"
 FD, KID, ISC = (f"{family}.{LITE}" for family in ("fd", "kid", "isc"))
@@ -124,6 +127,11 @@ def test_statistics_of_other_weights_or_precision_are_not_compared(folders, ince
     ref = gm.compute_stats(folders[1], metrics=["fid_64"], weights=inception_weights)
     with pytest.raises(StatisticsError, match=r"different weights_sha256 of 'inception-v3\.tf2015'"):
         gm.evaluate(folders[0], ref, metrics=["fid_64"], weights=tmp_path / "other.pth")
+    # Found out before the first image: the generated side holds none that could be read.
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "broken.png").write_bytes(b"no image")
+    with pytest.raises(StatisticsError, match="different precision"):
+        gm.evaluate(tmp_path / "set", ref, metrics=["fid_64"], weights=inception_weights, precision="bf16")
     with pytest.raises(StatisticsError, match="different precision"):
         gm.evaluate(folders[0], ref, metrics=["fid_64"], weights=inception_weights, precision="bf16")
 
@@ -202,3 +210,26 @@ def test_skipped_images_leave_the_splits_even(folders, tmp_path):
     skipped = gm.evaluate(tmp_path, extractor=LITE, on_bad_image="skip")
     assert figures(skipped) == pytest.approx(figures(gm.evaluate(kept, extractor=LITE)), rel=1e-6)
     assert [image.name.endswith("005.png") for image in skipped.gen.skipped] == [True]
+
+
+class Undefined(Metric):
+    """A metric that forgot a case."""
+
+    higher_is_better = False
+    unary = True
+
+    def __init__(self, info: MetricInfo, seed: int) -> None:
+        self.id = info.id
+        self.needs = (Need(info.extractor, info.preprocess, info.feature, "moments"),)
+        self.protocol = info.protocol
+
+    def compute(self, gen: SetStatistics, ref: SetStatistics | None) -> gm.MetricResult:
+        return gm.MetricResult(self.id, 1.0, {"std": float("nan")}, self.protocol)
+
+
+def test_a_metric_that_is_no_number_is_an_error(pixels, monkeypatch):
+    info = MetricInfo("undefined", "not used", "", LITE, "1280", "crop875-bicubic-224", False, True)
+    monkeypatch.setitem(METRICS._entries, "undefined", info)
+    monkeypatch.setattr("genmetrics.metrics.resolve.load_target", lambda target: Undefined)
+    with pytest.raises(StatisticsError, match="metric 'undefined' came out as std = nan, which is no result"):
+        gm.evaluate(pixels[0][:2], metrics=["undefined"])

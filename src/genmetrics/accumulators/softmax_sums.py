@@ -119,6 +119,11 @@ class SoftmaxSums(Accumulator):
 
     def _add(self, values: Tensor, indices: Tensor) -> None:
         assert self._splits is not None
+        if len(indices) and not 0 <= int(indices.min()) <= int(indices.max()) < len(self._splits):
+            raise StatisticsError(
+                f"image indices {int(indices.min())}..{int(indices.max())} arrived where {len(self._splits)} images "
+                "were announced"
+            )
         log_p = torch.log_softmax(values.detach().to("cpu", torch.float64), dim=1)
         p = log_p.exp()
         split = self._splits[indices.to("cpu", torch.int64)]

@@ -17,7 +17,7 @@ from genmetrics.engine.features import FeatureFeeder
 from genmetrics.engine.networks import load_networks
 from genmetrics.engine.options import Options
 from genmetrics.engine.plan import make_plan
-from genmetrics.engine.run import SourceLike, build_report, open_side, side_statistics
+from genmetrics.engine.run import SourceLike, build_report, check_sides, open_side, side_statistics
 from genmetrics.errors import StatisticsError, UsageError
 from genmetrics.report.report import Report
 from genmetrics.stats.stats import Stats
@@ -75,6 +75,7 @@ class Evaluator:
         self._plan = make_plan(metrics, extractor, seed, ref is not None)
         opened = None if ref is None or not self._plan.ref_needs else open_side(ref)
         self._networks = load_networks(self._plan.gen_needs, self._options)
+        check_sides(self._plan, None, opened, self._networks)
         self._ref = None
         if opened is not None:
             steps = side_statistics(opened, self._plan.ref_needs, self._networks, self._options, "ref", {})

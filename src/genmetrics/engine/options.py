@@ -59,7 +59,9 @@ def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
         raise UsageError(f"{name} {value!r}: {did_you_mean(str(value), list(choices))}")
 
 
-def _check_number(name: str, value: int, least: int, most: int | None) -> None:
+def _check_number(name: str, value: object, least: int, most: int | None) -> None:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise UsageError(f"{name} {value!r}: expected a whole number")
     if not least <= value or (most is not None and value > most):
         upper = "" if most is None else f" and at most {most}"
         raise UsageError(f"{name} {value}: expected at least {least}{upper}")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -22,7 +23,7 @@ from genmetrics.types import ExtractorRecord, MetricResult, Need, Progress
 __all__ = [
     "SourceLike",
     "build_report",
-    "check_comparable",
+    "check_sides",
     "iter_compute_stats",
     "iter_evaluate",
     "open_side",
@@ -53,6 +54,7 @@ def iter_evaluate(
     if isinstance(ref_set, ImageSource):
         needs += plan.ref_needs
     networks = load_networks(needs, options)
+    check_sides(plan, gen_set, ref_set, networks)
     seconds: dict[str, float] = {}
 
     ref_stats = None
@@ -85,14 +87,13 @@ def build_report(
     started: float,
 ) -> Generator[Progress, None, Report]:
     """Compute the metrics of two finished sets and write down how they came about."""
-    if ref is not None:
-        check_comparable(plan.ref_needs, gen, ref)
     began = time.perf_counter()
     extractors = {**(ref.extractors if ref else {}), **gen.extractors}
     results: dict[str, MetricResult] = {}
     for done, metric in enumerate(plan.metrics):
         yield Progress("metrics", done, len(plan.metrics), metric.id)
         result = metric.compute(gen, None if metric.unary else ref)
+        _check_finite(result)
         results[result.id] = _with_provenance(result, extractors[result.protocol.extractor])
     yield Progress("metrics", len(plan.metrics), len(plan.metrics), "done")
     now = time.perf_counter()
@@ -111,20 +112,33 @@ def build_report(
     )
 
 
-def check_comparable(needs: Sequence[Need], gen: Stats, ref: Stats) -> None:
-    """Refuse to compare features of unlike networks.
+def check_sides(
+    plan: Plan, gen: ImageSource | Stats | None, ref: ImageSource | Stats | None, networks: Networks
+) -> None:
+    """Refuse, before any image is read, statistics that lack something or come from unlike networks.
+
+    Args:
+        plan: the metrics and their needs.
+        gen: the generated side; what is no ``Stats`` will go through the networks.
+        ref: the reference side, likewise.
+        networks: the extractors of the run.
 
     Raises:
-        StatisticsError: naming the field that differs.
+        StatisticsError: naming what is missing, or the field that differs.
     """
-    for name in dict.fromkeys(need.extractor for need in needs):
-        ours, theirs = gen.extractors.get(name), ref.extractors.get(name)
+    records: list[Mapping[str, ExtractorRecord]] = []
+    for side, needs in ((gen, plan.gen_needs), (ref, plan.ref_needs)):
+        if isinstance(side, Stats):
+            for need in needs:
+                side.get(need)
+        records.append(side.extractors if isinstance(side, Stats) else networks.records(needs))
+    for name in dict.fromkeys(need.extractor for need in plan.ref_needs):
+        ours, theirs = (of_side[name] for of_side in records)
         for field in ("weights_sha256", "precision"):
-            if ours and theirs and getattr(ours, field) != getattr(theirs, field):
+            if getattr(ours, field) != getattr(theirs, field):
                 raise StatisticsError(
-                    f"'{gen.side.source}' and '{ref.side.source}' were measured with different {field} of "
-                    f"{name!r} ({getattr(ours, field)} and {getattr(theirs, field)}); the number would mean "
-                    "nothing. Compute both with the same"
+                    f"the two sides have different {field} of {name!r} (generated {getattr(ours, field)}, reference "
+                    f"{getattr(theirs, field)}); the number would mean nothing. Compute both with the same"
                 )
 
 
@@ -143,14 +157,21 @@ def side_statistics(
 ) -> Generator[Progress, None, Stats]:
     """A side's statistics: as they are, or read from its images."""
     if isinstance(given, Stats):
-        for need in needs:
-            given.get(need)
         return given
     began = time.perf_counter()
     selection = select(len(given), options.num, options.seed) if stage == "gen" else None
     stats = yield from read_source(given, needs, networks, options, stage, selection)
     seconds[stage] = time.perf_counter() - began
     return stats
+
+
+def _check_finite(result: MetricResult) -> None:
+    for name, figure in {"value": result.value, **result.extra}.items():
+        if not math.isfinite(figure):
+            raise StatisticsError(
+                f"metric {result.id!r} came out as {name} = {figure}, which is no result; look at the images and the "
+                "features of both sides"
+            )
 
 
 def _with_provenance(result: MetricResult, record: ExtractorRecord) -> MetricResult:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import os
+import ssl
 import tempfile
 import urllib.error
 import urllib.request
@@ -33,7 +34,7 @@ ALLOW_UNOFFICIAL = "GENMETRICS_ALLOW_UNOFFICIAL_WEIGHTS"
 FOLDER = "GENMETRICS_WEIGHTS"
 _TIMEOUT_SECONDS = 10
 _CHUNK = 1 << 20
-_NETWORK_ERRORS = (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError)
+_NETWORK_ERRORS = (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError, ssl.SSLError)
 
 
 @dataclass(frozen=True)
@@ -89,11 +90,18 @@ def search_folders() -> list[Path]:
 
 
 def file_sha256(path: Path) -> str:
-    """The sha256 of a file's bytes, 64 hexadecimal digits."""
+    """The sha256 of a file's bytes, 64 hexadecimal digits.
+
+    Raises:
+        WeightsError: if it cannot be read.
+    """
     digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+    except OSError as error:
+        raise WeightsError(f"'{path}' cannot be read: {error.strerror or error}") from error
     return digest.hexdigest()
 
 

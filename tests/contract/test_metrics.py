@@ -1,0 +1,162 @@
+"""What every metric promises, over the whole registry and on synthetic statistics."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from genmetrics.accumulators.build import ACCUMULATORS, build_accumulator
+from genmetrics.extractors import EXTRACTORS
+from genmetrics.metrics import METRICS
+from genmetrics.metrics.base import Metric
+from genmetrics.metrics.inception_score import InceptionScore
+from genmetrics.metrics.kernel import KernelDistance
+from genmetrics.preprocess.spec import PREPROCESS
+from genmetrics.registry import load_target
+from genmetrics.stats.stats import Stats
+from genmetrics.types import MetricInfo, SideRecord
+
+SEED, WIDTH, COUNT = 2020, 10, 80
+ALL = METRICS.entries()
+DISTANCES = [info for info in ALL if not info.unary and not info.higher_is_better]
+FRECHET = [info for info in ALL if info.target.endswith(":FrechetDistance")]
+SCORES = [info for info in ALL if info.target.endswith(":InceptionScore")]
+
+
+def by_id(info: MetricInfo) -> str:
+    return info.id
+
+
+def build(info: MetricInfo) -> Metric:
+    metric = load_target(info.target)(info, SEED)
+    assert isinstance(metric, Metric)
+    return metric
+
+
+def sample(seed: int, shift: float = 0.0, count: int = COUNT) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((count, WIDTH)) + shift
+
+
+def stats_of(metric: Metric, values: np.ndarray, order: np.ndarray | None = None) -> Stats:
+    """The statistics that the metric needs of the rows, fed in the given order."""
+    indices = np.arange(len(values)) if order is None else order
+    accumulators = {}
+    for need in metric.needs:
+        accumulators[need] = build_accumulator(need, values.shape[1], len(values))
+        accumulators[need].update(torch.from_numpy(values[indices]), torch.from_numpy(indices))
+    return Stats(accumulators, SideRecord("synthetic", "array", len(values), "0" * 64), {}, SEED)
+
+
+def value(info: MetricInfo, gen: np.ndarray, ref: np.ndarray | None) -> float:
+    metric = build(info)
+    return metric.compute(stats_of(metric, gen), None if ref is None else stats_of(metric, ref)).value
+
+
+@pytest.mark.parametrize("info", ALL, ids=by_id)
+def test_metric_agrees_with_its_description(info: MetricInfo) -> None:
+    metric = build(info)
+    assert metric.id == info.id
+    assert metric.unary is info.unary
+    assert metric.higher_is_better is info.higher_is_better
+    assert metric.protocol == info.protocol
+    assert metric.needs
+    for need in metric.needs:
+        assert (need.extractor, need.feature, need.preprocess) == (info.extractor, info.feature, info.preprocess)
+        assert need.accumulator in ACCUMULATORS
+
+
+@pytest.mark.parametrize("info", ALL, ids=by_id)
+def test_description_names_what_exists(info: MetricInfo) -> None:
+    extractor = EXTRACTORS.get(info.extractor)
+    assert info.feature in extractor.features
+    assert info.preprocess in PREPROCESS
+    assert info.summary and info.equals
+    assert re.fullmatch(r"[a-z][a-z0-9_]*", info.id)
+    if info.generic is not None:
+        assert info.feature == (extractor.logits if info.role == "logits" else extractor.pool)
+        assert info.preprocess == extractor.preprocess
+
+
+def test_families_are_of_one_metric_each() -> None:
+    families = [info.generic for info in ALL if info.generic]
+    assert len(families) == len(set(families))
+
+
+def test_estimators_agree_with_the_classes_constants() -> None:
+    estimators = {info.id: info.estimator for info in ALL}
+    assert estimators["kid"] == f"poly3-{KernelDistance.num_subsets}x{KernelDistance.subset_size}"
+    assert estimators["isc"] == f"splits{InceptionScore.num_splits}"
+    assert {estimators[info.id] for info in FRECHET} == {""}
+
+
+@pytest.mark.parametrize("info", ALL, ids=by_id)
+def test_result_says_what_it_is(info: MetricInfo) -> None:
+    metric = build(info)
+    side = stats_of(metric, sample(0))
+    result = metric.compute(side, None if info.unary else side)
+    assert result.id == info.id
+    assert np.isfinite(result.value)
+    assert all(np.isfinite(figure) for figure in result.extra.values())
+    assert (result.protocol.extractor, result.protocol.feature) == (info.extractor, info.feature)
+    assert result.protocol.precision == "exact"
+
+
+@pytest.mark.parametrize("info", DISTANCES, ids=by_id)
+def test_distance_grows_with_the_shift(info: MetricInfo) -> None:
+    ref = sample(1)
+    values = [value(info, sample(0, shift), ref) for shift in (0.0, 0.5, 1.0, 2.0)]
+    assert values == sorted(values)
+    assert values[-1] > 5 * abs(values[0])
+
+
+@pytest.mark.parametrize("info", DISTANCES, ids=by_id)
+def test_distance_sees_a_collapse(info: MetricInfo) -> None:
+    """Two samples repeated have the reference's scale but not its diversity."""
+    ref = sample(1)
+    collapsed = np.tile(sample(2, count=2), (COUNT // 2, 1))
+    assert value(info, collapsed, ref) > 2 * abs(value(info, sample(0), ref))
+
+
+@pytest.mark.parametrize("info", ALL, ids=by_id)
+def test_order_of_arrival_does_not_matter(info: MetricInfo) -> None:
+    metric, gen, ref = build(info), sample(0), sample(1, 0.3)
+    order = np.random.default_rng(2).permutation(COUNT)
+    sides = [[stats_of(metric, side, how) for side in (gen, ref)] for how in (None, order)]
+    values = [metric.compute(mine, None if info.unary else other).value for mine, other in sides]
+    assert values[0] == pytest.approx(values[1], rel=1e-11)
+
+
+@pytest.mark.parametrize("info", FRECHET, ids=by_id)
+def test_frechet_distance_is_symmetric(info: MetricInfo) -> None:
+    gen, ref = sample(0, count=50), 1.5 * sample(1, 0.7)
+    assert value(info, gen, ref) == pytest.approx(value(info, ref, gen), rel=1e-12)
+
+
+@pytest.mark.parametrize("info", FRECHET, ids=by_id)
+def test_frechet_distance_does_not_depend_on_which_sample_has_which_index(info: MetricInfo) -> None:
+    gen, ref = sample(0), sample(1, 0.3)
+    mixed = gen[np.random.default_rng(3).permutation(COUNT)]
+    assert value(info, mixed, ref) == pytest.approx(value(info, gen, ref), rel=1e-11)
+
+
+@pytest.mark.parametrize("info", SCORES, ids=by_id)
+@pytest.mark.parametrize("scale", [0.0, 0.1, 1.0, 5.0, 1000.0])
+def test_inception_score_is_between_one_and_the_number_of_classes(info: MetricInfo, scale: float) -> None:
+    score = value(info, scale * sample(0), None)
+    assert 1 - 1e-12 <= score <= WIDTH * (1 + 1e-12)
+
+
+@pytest.mark.parametrize("info", SCORES, ids=by_id)
+def test_inception_score_grows_with_the_sureness(info: MetricInfo) -> None:
+    scores = [value(info, scale * sample(0), None) for scale in (0.0, 0.5, 2.0, 10.0)]
+    assert scores[0] == pytest.approx(1.0, abs=1e-12)
+    assert scores == sorted(scores)
+    assert scores[-1] > 2
+
+
+def test_every_metric_is_in_a_group_that_is_tested() -> None:
+    """A new metric that is neither a distance nor a score needs a test of its sense above."""
+    assert {info.id for info in (*DISTANCES, *SCORES)} == {info.id for info in ALL}

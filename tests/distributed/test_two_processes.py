@@ -1,0 +1,208 @@
+"""Two processes that share the samples find what one process finds."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.distributed as dist
+
+from genmetrics import distributed
+from genmetrics.accumulators.moments import Moments
+from genmetrics.types import Shard
+
+WORKER = Path(__file__).with_name("two_processes_worker.py")
+KINDS = (
+    "moments, folded",
+    "moments, rows",
+    "feature_bank",
+    "softmax_sums, total known",
+    "softmax_sums, total unknown",
+    "content",
+)
+SPLITS = ("uneven", "interleaved", "none")
+LITE = "efficientnet-lite0.in1k"
+FD, KID, ISC = f"fd.{LITE}", f"kid.{LITE}", f"isc.{LITE}"
+TIMEOUT_SECONDS = 150
+
+
+@dataclass(frozen=True)
+class Found:
+    """What one process wrote."""
+
+    states: dict[str, torch.Tensor]
+    values: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Found]:
+    """Both processes of two, and the one of one; all three run at the same time."""
+    folder = tmp_path_factory.mktemp("two_processes")
+    # One thread each: sums of floats then come in the same order in all three.
+    threads = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    unset = {"RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"}
+    environment = {name: value for name, value in os.environ.items() if name not in unset} | threads
+    places = {"first": (0, 2), "second": (1, 2), "alone": (0, 1)}
+    with ExitStack() as stack:
+        processes = {}
+        for name, (rank, world_size) in places.items():
+            command = [sys.executable, str(WORKER), str(rank), str(world_size), str(folder)]
+            log = stack.enter_context((folder / f"{name}.log").open("w"))
+            process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+            processes[name] = stack.enter_context(process)
+            stack.callback(process.kill)
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        codes: dict[str, int | None] = dict.fromkeys(places)
+        # One that fails would leave the other waiting for it.
+        while None in codes.values() and not any(codes.values()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+            codes = {name: process.poll() for name, process in processes.items()}
+    logs = "\n".join((folder / f"{name}.log").read_text() for name in places)
+    assert set(codes.values()) == {0}, f"exit codes {codes} (None: no end within {TIMEOUT_SECONDS} s)\n{logs}"
+    return {
+        name: Found(
+            torch.load(folder / f"states-{rank}-of-{world_size}.pt"),
+            json.loads((folder / f"found-{rank}-of-{world_size}.json").read_text()),
+        )
+        for name, (rank, world_size) in places.items()
+    }
+
+
+def test_each_process_knows_its_share(found: dict[str, Found]) -> None:
+    assert {name: place.values["shard"] for name, place in found.items()} == {
+        "first": [0, 2],
+        "second": [1, 2],
+        "alone": [0, 1],
+    }
+
+
+def test_values_are_gathered_by_rank_on_every_rank(found: dict[str, Found]) -> None:
+    for name in ("first", "second"):
+        assert found[name].values["gathered"] == [{"rank": 0}, {"rank": 1}]
+
+
+def state_of(place: Found, split: str, kind: str) -> dict[str, torch.Tensor]:
+    prefix = f"{split}/{kind}/"
+    return {key.removeprefix(prefix): value for key, value in place.states.items() if key.startswith(prefix)}
+
+
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_merged_statistics_are_those_of_one_process(found: dict[str, Found], kind: str, split: str) -> None:
+    expected = state_of(found["alone"], split, kind)
+    assert expected
+    for name in ("first", "second"):
+        merged = state_of(found[name], split, kind)
+        assert merged.keys() == expected.keys()
+        for field, tensor in expected.items():
+            pair = (merged[field], tensor)
+            if kind == "moments, rows" and field == "rows":
+                # Rows are a set; ranks bring theirs in turn.
+                pair = tuple(rows[rows[:, 0].argsort()] for rows in pair)
+            np.testing.assert_allclose(*(part.numpy() for part in pair), rtol=1e-12, atol=1e-12, err_msg=field)
+
+
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_both_ranks_have_the_same_bits(found: dict[str, Found], kind: str, split: str) -> None:
+    first, second = (state_of(found[name], split, kind) for name in ("first", "second"))
+    for field, tensor in first.items():
+        assert torch.equal(tensor, second[field]), field
+
+
+def test_merged_moments_are_numpys(found: dict[str, Found]) -> None:
+    """One process agreeing with two says nothing if both are wrong."""
+    rows = np.random.RandomState(0).standard_normal((40, 6)) + 3
+    moments = Moments.from_state(state_of(found["second"], "uneven", "moments, folded"))
+    assert moments.num_samples == 40
+    np.testing.assert_allclose(moments.mean().numpy(), rows.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(moments.covariance().numpy(), np.cov(rows.T), rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize("run", ["evaluator", "evaluate"])
+def test_reports_are_those_of_one_process(found: dict[str, Found], run: str) -> None:
+    expected = found["alone"].values[run]
+    assert list(expected["metrics"]) == [FD, KID, ISC]
+    for name in ("first", "second"):
+        report = found[name].values[run]
+        for metric, figures in expected["metrics"].items():
+            assert report["metrics"][metric]["value"] == pytest.approx(figures["value"], rel=1e-9), metric
+            assert report["metrics"][metric]["warnings"] == figures["warnings"]
+        assert report["gen"] == expected["gen"]
+        assert report["ref"] == expected["ref"]
+        assert (report["num_processes"], expected["num_processes"]) == (2, 1)
+
+
+@pytest.mark.parametrize("run", ["evaluator", "evaluator, counted", "evaluate"])
+def test_both_ranks_have_the_same_report(found: dict[str, Found], run: str) -> None:
+    assert found["first"].values[run] == found["second"].values[run]
+
+
+def test_evaluator_and_evaluate_agree(found: dict[str, Found]) -> None:
+    for place in found.values():
+        fed, read = place.values["evaluator"], place.values["evaluate"]
+        assert fed["gen"]["digest"] == read["gen"]["digest"]
+        for metric in (FD, KID, ISC):
+            assert fed["metrics"][metric]["value"] == pytest.approx(read["metrics"][metric]["value"], rel=1e-9)
+
+
+def test_counted_images_are_all_there_once(found: dict[str, Found]) -> None:
+    """Without indices the images of all ranks count, in another order, which the Fréchet distance does not see."""
+    alone, shared = (found[name].values["evaluator, counted"] for name in ("alone", "first"))
+    assert shared["gen"]["num_samples"] == 14
+    assert shared["gen"]["digest"] == alone["gen"]["digest"]
+    assert shared["metrics"][FD]["value"] == pytest.approx(alone["metrics"][FD]["value"], rel=1e-9)
+
+
+def test_one_rank_alone_would_be_noticed(found: dict[str, Found]) -> None:
+    """Negative control: the numbers depend on all the images, not only on those of one rank."""
+    report = found["alone"].values["evaluate"]
+    assert report["metrics"][FD]["value"] > 1
+    assert report["gen"]["num_samples"] == 14
+    uneven = state_of(found["first"], "uneven", "moments, folded")
+    rows = torch.from_numpy(np.random.RandomState(0).standard_normal((40, 6)) + 3)
+    assert not torch.allclose(uneven["mean"], rows[:3].mean(dim=0), rtol=1e-3)
+
+
+class TestWithoutOtherProcesses:
+    def test_everything_is_the_identity(self) -> None:
+        moments = Moments(3)
+        assert distributed.merge_over_ranks(moments) is moments
+        assert distributed.gather("value") == ["value"]
+        assert distributed.current_shard() == Shard(0, 1)
+
+    @pytest.mark.parametrize("world_size", [None, "1"])
+    def test_nothing_is_joined(self, monkeypatch: pytest.MonkeyPatch, world_size: str | None) -> None:
+        monkeypatch.delenv("WORLD_SIZE", raising=False)
+        if world_size is not None:
+            monkeypatch.setenv("WORLD_SIZE", world_size)
+        monkeypatch.setattr(dist, "init_process_group", lambda *args: pytest.fail("nothing to join"))
+        assert distributed.join_from_environment("gloo") is False
+
+    def test_local_rank(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("LOCAL_RANK", raising=False)
+        assert distributed.local_rank() == 0
+        monkeypatch.setenv("LOCAL_RANK", "3")
+        assert distributed.local_rank() == 3
+
+    def test_each_process_takes_its_own_device_before_joining(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        calls: list[tuple[str, object]] = []
+        monkeypatch.setenv("WORLD_SIZE", "4")
+        monkeypatch.setenv("LOCAL_RANK", "2")
+        monkeypatch.setattr(torch.cuda, "set_device", lambda device: calls.append(("device", device)))
+        monkeypatch.setattr(dist, "init_process_group", lambda backend: calls.append(("join", backend)))
+        assert distributed.join_from_environment("nccl") is True
+        assert calls == [("device", 2), ("join", "nccl")]
+        calls.clear()
+        assert distributed.join_from_environment("gloo") is True
+        assert calls == [("join", "gloo")]

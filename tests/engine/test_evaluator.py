@@ -1,0 +1,277 @@
+"""Feeding tensors in a training loop gives what reading the same images gives."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from scipy import linalg
+
+from genmetrics.engine.evaluate import compute_stats, evaluate
+from genmetrics.engine.evaluator import Evaluator
+from genmetrics.errors import GenmetricsError, StatisticsError, UsageError
+from genmetrics.extractors import EXTRACTORS
+from genmetrics.extractors.base import Extractor
+from genmetrics.extractors.weights import WeightsFile
+from genmetrics.preprocess.spec import PREPROCESS, Preprocess
+from genmetrics.stats.stats import Stats
+from genmetrics.types import ExtractorInfo
+
+NET = "blocks.v1"
+FD, KID, ISC = f"fd.{NET}", f"kid.{NET}", f"isc.{NET}"
+COUNT = 14
+
+
+class Blocks(Extractor):
+    """The mean colours of the four quarters, and differences between them for class logits."""
+
+    def __init__(self, weights: Path | None) -> None:
+        super().__init__(weights)
+        self.info = EXTRACTORS.get(NET)
+        self.weights = WeightsFile(Path("none"), "0" * 64, official=True)
+        self.network = torch.nn.Identity()
+
+    def forward(self, inputs: torch.Tensor, wanted: Collection[str]) -> dict[str, torch.Tensor]:
+        colours = F.adaptive_avg_pool2d(inputs, 2).flatten(1)
+        return {"12": colours, "logits": 8 * (colours[:, :5] - colours[:, 5:10])}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _registered() -> Iterator[None]:
+    """A network that takes no time, in the registries for as long as this file runs."""
+    home = ModuleType("genmetrics_blocks")
+    home.Blocks = Blocks
+    features = {"12": 12, "logits": 5}
+    info = ExtractorInfo(NET, "genmetrics_blocks:Blocks", "colours", features, "squash-16", "12", "logits")
+    squash = Preprocess("squash-16", "torch-bilinear", (16, 16), (0.5,) * 3, (0.25,) * 3, divisor=255.0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, home.__name__, home)
+        patch.setitem(PREPROCESS, squash.id, squash)
+        patch.setitem(EXTRACTORS._entries, NET, info)
+        yield
+
+
+def images(count: int, seed: int, smooth_images) -> torch.Tensor:
+    return torch.from_numpy(smooth_images(count, 40, 36, seed)).permute(0, 3, 1, 2).contiguous()
+
+
+@pytest.fixture(scope="module")
+def gen(_registered: None, smooth_images) -> torch.Tensor:
+    return images(COUNT, 1, smooth_images)
+
+
+@pytest.fixture(scope="module")
+def ref(_registered: None, smooth_images) -> Stats:
+    return compute_stats(images(COUNT, 2, smooth_images), ["fid", "kid"], extractor=NET, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def expected(gen: torch.Tensor, ref: Stats) -> dict[str, float]:
+    """What ``evaluate`` says of the same images."""
+    report = evaluate(gen, ref, ["fid", "kid", "isc"], extractor=NET, device="cpu", workers=0)
+    return {name: result.value for name, result in report.metrics.items()}
+
+
+@pytest.fixture
+def evaluator(ref: Stats) -> Evaluator:
+    return Evaluator(ref, ["fid", "kid", "isc"], extractor=NET, device="cpu", batch_size=4)
+
+
+def values(evaluator: Evaluator) -> dict[str, float]:
+    return {name: result.value for name, result in evaluator.compute().metrics.items()}
+
+
+def test_names_are_the_networks(expected: dict[str, float]) -> None:
+    assert list(expected) == [FD, KID, ISC]
+
+
+@pytest.mark.parametrize("sizes", [[COUNT], [1] * COUNT, [3, 5, 6], [9, 0, 5]], ids=str)
+def test_any_split_is_one_pass(evaluator: Evaluator, gen: torch.Tensor, expected, sizes: list[int]) -> None:
+    for part in gen.split(sizes):
+        evaluator.update(part)
+    assert values(evaluator) == pytest.approx(expected, rel=1e-5)
+    report = evaluator.compute()
+    assert report.gen.num_samples == COUNT
+    assert report.gen.digest == compute_stats(gen, ["fid"], extractor=NET, device="cpu").side.digest
+
+
+def test_other_images_would_be_noticed(evaluator: Evaluator, gen: torch.Tensor, expected) -> None:
+    """Negative control of the comparison above: one image of fourteen is another."""
+    evaluator.update(torch.cat([gen[:-1], 255 - gen[-1:]]))
+    for name, value in values(evaluator).items():
+        assert value != pytest.approx(expected[name], rel=1e-3), name
+
+
+def test_indices_order_the_samples(evaluator: Evaluator, gen: torch.Tensor, expected) -> None:
+    order = torch.from_numpy(np.random.default_rng(0).permutation(COUNT))
+    for part in order.split(5):
+        evaluator.update(gen[part], part * 10 + 3)
+    assert values(evaluator) == pytest.approx(expected, rel=1e-5)
+
+
+def test_arrival_in_another_order_would_be_noticed(evaluator: Evaluator, gen: torch.Tensor, expected) -> None:
+    """Negative control: without indices the order of arrival is the order, and splits differ."""
+    evaluator.update(gen.flip(0))
+    assert values(evaluator)[ISC] != pytest.approx(expected[ISC], rel=1e-5)
+
+
+def test_feeding_goes_on_after_a_report(evaluator: Evaluator, gen: torch.Tensor, expected) -> None:
+    evaluator.update(gen[:11])
+    early = evaluator.compute()
+    evaluator.update(gen[11:])
+    assert values(evaluator) == pytest.approx(expected, rel=1e-5)
+    assert early.gen.num_samples == 11
+    assert early[FD].value != pytest.approx(expected[FD], rel=1e-3)
+
+
+def test_computing_twice_gives_the_same(evaluator: Evaluator, gen: torch.Tensor) -> None:
+    evaluator.update(gen)
+    assert values(evaluator) == values(evaluator)
+
+
+def test_reset_forgets_the_images(evaluator: Evaluator, gen: torch.Tensor, expected, smooth_images) -> None:
+    evaluator.update(images(5, 9, smooth_images), torch.arange(5))
+    evaluator.reset()
+    evaluator.update(gen)
+    assert values(evaluator) == pytest.approx(expected, rel=1e-5)
+
+
+def test_images_are_not_kept_or_changed(evaluator: Evaluator, gen: torch.Tensor, expected) -> None:
+    buffer = gen.clone()
+    evaluator.update(buffer)
+    assert torch.equal(buffer, gen)
+    buffer.zero_()
+    assert values(evaluator) == pytest.approx(expected, rel=1e-5)
+
+
+def test_sizes_may_change_between_calls(evaluator: Evaluator, gen: torch.Tensor) -> None:
+    evaluator.update(gen)
+    evaluator.update(gen[:3, :, :20, :30])
+    assert evaluator.compute().gen.num_samples == COUNT + 3
+
+
+def test_reference_as_images(gen: torch.Tensor, ref: Stats, expected, smooth_images) -> None:
+    evaluator = Evaluator(images(COUNT, 2, smooth_images), ["fid"], extractor=NET, device="cpu")
+    evaluator.update(gen)
+    report = evaluator.compute()
+    assert report[FD].value == pytest.approx(expected[FD], rel=1e-5)
+    assert report.ref is not None and report.ref.digest == ref.side.digest
+
+
+def test_without_a_reference(gen: torch.Tensor, expected) -> None:
+    evaluator = Evaluator(extractor=NET, device="cpu")
+    evaluator.update(gen)
+    report = evaluator.compute()
+    assert list(report.metrics) == [ISC]
+    assert report[ISC].value == pytest.approx(expected[ISC], rel=1e-5)
+    assert report.ref is None
+
+
+def test_report_says_where_the_images_came_from(evaluator: Evaluator, gen: torch.Tensor) -> None:
+    evaluator.update(gen)
+    report = evaluator.compute()
+    assert (report.gen.source, report.gen.kind) == ("Evaluator.update()", "tensors")
+    assert report.num_processes == 1
+    assert report.extractors[NET].official
+    assert report.seed == 2020
+
+
+def test_value_is_that_of_the_features(evaluator: Evaluator, gen: torch.Tensor, smooth_images) -> None:
+    """From the images alone, with NumPy: quarters of the squashed image, their moments, the textbook formula."""
+
+    def moments(batch: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+        small = F.interpolate(batch.float() / 255, size=(16, 16), mode="bilinear", align_corners=False).numpy()
+        quarters = small.reshape(len(batch), 3, 2, 8, 2, 8).mean(axis=(3, 5)).reshape(len(batch), 12)
+        features = (quarters.astype(np.float64) - 0.5) / 0.25
+        return features.mean(axis=0), np.cov(features.T)
+
+    (mu, sigma), (mu_ref, sigma_ref) = moments(gen), moments(images(COUNT, 2, smooth_images))
+    expected = ((mu - mu_ref) ** 2).sum() + np.trace(sigma + sigma_ref - 2 * linalg.sqrtm(sigma @ sigma_ref).real)
+    evaluator.update(gen)
+    assert values(evaluator)[FD] == pytest.approx(expected, rel=1e-4)
+
+
+def test_nothing_fed(evaluator: Evaluator) -> None:
+    with pytest.raises(StatisticsError, match=r"^no images were fed; call update\(images\) before compute\(\)$"):
+        evaluator.compute()
+
+
+def test_too_few_for_a_metric(evaluator: Evaluator, gen: torch.Tensor) -> None:
+    evaluator.update(gen[:1])
+    with pytest.raises(
+        StatisticsError, match=r"^the generated set has 1 image\(s\); a Fréchet distance needs at least 2"
+    ):
+        evaluator.compute()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.int64])
+def test_other_dtypes_are_refused_with_the_conversion(evaluator: Evaluator, dtype: torch.dtype) -> None:
+    with pytest.raises(
+        GenmetricsError, match=rf"^images are {dtype}; expected torch\.uint8, 0\.\.255\. From floats"
+    ) as caught:
+        _update_unchecked(evaluator, torch.zeros((2, 3, 8, 8), dtype=dtype))
+    assert isinstance(caught.value, UsageError)
+
+
+def test_named_conversions_are_right() -> None:
+    """What the message tells people to type."""
+    x = torch.tensor([-0.2, 0.0, 0.5, 1.0, 1.2])
+    assert (x.clamp(0, 1) * 255).round().to(torch.uint8).tolist() == [0, 0, 128, 255, 255]
+    y = torch.tensor([-1.1, -1.0, 0.0, 1.0])
+    assert ((y.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).tolist() == [0, 0, 128, 255]
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 8), (2, 8, 8, 3), (2, 1, 8, 8), (2, 4, 8, 8)])
+def test_other_shapes_are_refused(evaluator: Evaluator, shape: tuple[int, ...]) -> None:
+    text = r", ".join(map(str, shape))
+    with pytest.raises(UsageError, match=rf"^images have shape \({text}\); expected \(n, 3, h, w\)$"):
+        _update_unchecked(evaluator, torch.zeros(shape, dtype=torch.uint8))
+
+
+def test_indices_of_another_length_are_refused(evaluator: Evaluator, gen: torch.Tensor) -> None:
+    with pytest.raises(UsageError, match=r"^3 images came with indices of shape \(2,\)$"):
+        _update_unchecked(evaluator, gen[:3], torch.arange(2))
+
+
+@pytest.mark.parametrize("first_with", [True, False])
+def test_some_calls_with_indices_are_refused(evaluator: Evaluator, gen: torch.Tensor, first_with: bool) -> None:
+    evaluator.update(gen[:2], torch.arange(2) if first_with else None)
+    with pytest.raises(
+        UsageError,
+        match=r"^give indices in every update\(\) or in none; counted and given ones would collide$",
+    ):
+        evaluator.update(gen[2:4], None if first_with else torch.arange(2, 4))
+
+
+def test_index_twice_is_refused(evaluator: Evaluator, gen: torch.Tensor) -> None:
+    evaluator.update(gen[:3], torch.tensor([0, 1, 2]))
+    evaluator.update(gen[3:6], torch.tensor([2, 3, 4]))
+    with pytest.raises(StatisticsError, match="image index 2 occurs more than once"):
+        evaluator.compute()
+
+
+def test_reference_that_lacks_what_is_needed(ref: Stats) -> None:
+    with pytest.raises(StatisticsError, match=r"hold no moments of inception-v3\.tf2015/2048/tf1-bilinear-299"):
+        _without_inception(ref)
+
+
+def _without_inception(ref: Stats) -> None:
+    """The same statistics asked for another network's metric; networks are not reached."""
+    from genmetrics.engine.plan import make_plan
+
+    for need in make_plan("fid", None, 0, has_reference=True).ref_needs:
+        ref.get(need)
+
+
+def _update_unchecked(evaluator: Evaluator, *arguments: torch.Tensor) -> None:
+    """Call as users do, without the type checks that tests put around every function."""
+    method = Evaluator.update
+    while hasattr(method, "__wrapped__"):
+        method = method.__wrapped__
+    method(evaluator, *arguments)

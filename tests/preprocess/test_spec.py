@@ -1,0 +1,143 @@
+"""Preprocessings as data, and the steps that they stand for."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError
+
+import numpy as np
+import pytest
+import torch
+
+from genmetrics.errors import UnknownNameError
+from genmetrics.preprocess import spec
+from genmetrics.preprocess.spec import PREPROCESS, Preprocess, get_preprocess
+
+
+def images(count: int, height: int, width: int, seed: int = 0) -> torch.Tensor:
+    pixels = np.random.default_rng(seed).integers(0, 256, (count, 3, height, width), dtype=np.uint8)
+    return torch.from_numpy(pixels)
+
+
+@pytest.mark.parametrize("name", PREPROCESS)
+@pytest.mark.parametrize(("height", "width"), [(32, 32), (300, 211), (1, 1), (640, 480)])
+def test_output_is_float32_of_the_declared_size(name: str, height: int, width: int) -> None:
+    preprocess = get_preprocess(name)
+    out = preprocess(images(3, height, width))
+    assert out.shape == (3, 3, *preprocess.size)
+    assert out.dtype == torch.float32
+    assert bool(torch.isfinite(out).all())
+
+
+@pytest.mark.parametrize("name", PREPROCESS)
+def test_id_is_the_key_and_names_the_size(name: str) -> None:
+    preprocess = PREPROCESS[name]
+    assert preprocess.id == name
+    assert name.endswith(f"-{preprocess.size[0]}")
+    assert preprocess.resizer in spec.RESIZERS
+
+
+# What the published code does to black, grey and white: (x - 128) / 128, 2x - 1 of x / 255, (x - 127) / 128.
+@pytest.mark.parametrize(
+    ("name", "black", "grey", "white"),
+    [
+        ("tf1-bilinear-299", -1.0, 0.0, 127 / 128),
+        ("torch-bilinear-299", -1.0, 2 * 128 / 255 - 1, 1.0),
+        ("crop875-bicubic-224", -127 / 128, 1 / 128, 1.0),
+    ],
+)
+def test_normalisation_of_even_images(name: str, black: float, grey: float, white: float) -> None:
+    for level, expected in ((0, black), (128, grey), (255, white)):
+        out = get_preprocess(name)(torch.full((1, 3, 40, 50), level, dtype=torch.uint8))
+        np.testing.assert_allclose(out.numpy(), expected, rtol=0, atol=2e-6)
+
+
+def test_channels_are_normalised_each_by_its_own() -> None:
+    own = Preprocess("own-4", "torch-bilinear", (4, 4), (10.0, 20.0, 30.0), (1.0, 2.0, 4.0))
+    out = own(torch.full((1, 3, 4, 4), 50, dtype=torch.uint8))
+    assert out[0, :, 0, 0].tolist() == [40.0, 15.0, 5.0]
+    assert bool((out == out[:, :, :1, :1]).all())
+
+
+def test_division_comes_before_the_mean() -> None:
+    own = Preprocess("own-2", "torch-bilinear", (2, 2), (0.5,) * 3, (0.25,) * 3, divisor=255.0)
+    out = own(torch.full((1, 3, 2, 2), 51, dtype=torch.uint8))
+    np.testing.assert_allclose(out.numpy(), (0.2 - 0.5) / 0.25, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", PREPROCESS)
+def test_images_do_not_influence_one_another(name: str) -> None:
+    """Also where a batch is resized in several goes."""
+    preprocess, batch = get_preprocess(name), images(5, 640, 500)
+    assert batch[0, 0].numel() * 5 > spec._CPU_PIXELS, "the batch must be more than is resized in one go"
+    together = preprocess(batch)
+    for index in range(5):
+        assert torch.equal(preprocess(batch[index : index + 1])[0], together[index])
+
+
+@pytest.mark.parametrize("name", PREPROCESS)
+def test_memory_layout_does_not_matter(name: str) -> None:
+    preprocess, batch = get_preprocess(name), images(2, 60, 45)
+    expected = preprocess(batch)
+    views = torch.from_numpy(batch.permute(0, 2, 3, 1).numpy().copy()).permute(0, 3, 1, 2)
+    assert not views.is_contiguous()
+    torch.testing.assert_close(preprocess(views), expected, rtol=0, atol=1e-6)
+
+
+def test_input_is_not_changed() -> None:
+    batch = images(2, 50, 50)
+    before = batch.clone()
+    for preprocess in PREPROCESS.values():
+        preprocess(batch)
+    assert torch.equal(batch, before)
+
+
+@pytest.mark.parametrize("name", PREPROCESS)
+def test_empty_batch(name: str) -> None:
+    preprocess = get_preprocess(name)
+    assert preprocess(torch.empty((0, 3, 9, 9), dtype=torch.uint8)).shape == (0, 3, *preprocess.size)
+
+
+@pytest.mark.parametrize(
+    ("height", "width"), [(256, 256), (100, 300), (301, 200), (7, 5), (9, 9), (1, 1), (8, 11), (333, 334)]
+)
+def test_centre_crop_is_efficientnets(height: int, width: int) -> None:
+    """TensorFlow's: side = int(224 / (224 + 32) · shorter), offset = (length - side + 1) // 2."""
+    shorter = min(height, width)
+    side = max(1, 7 * shorter // 8)
+    top, left = (height - side + 1) // 2, (width - side + 1) // 2
+    batch = images(2, height, width)
+    # At the crop's own size the resize does nothing, so that the pixels show where the crop lies.
+    crop_only = Preprocess("crop", "torch-bilinear", (side, side), (0.0,) * 3, (1.0,) * 3, crop=0.875)
+    expected = batch[:, :, top : top + side, left : left + side].float()
+    assert torch.equal(crop_only(batch), expected)
+
+
+def test_other_crop_offsets_would_be_noticed() -> None:
+    """Negative control: rounding the offset down would shift the crop by a pixel where the rest is odd."""
+    crop_only = Preprocess("crop", "torch-bilinear", (8, 8), (0.0,) * 3, (1.0,) * 3, crop=0.875)
+    odd = images(1, 10, 11)
+    assert torch.equal(crop_only(odd), odd[:, :, 1:9, 2:10].float())
+    assert not torch.equal(crop_only(odd), odd[:, :, 1:9, 1:9].float())
+
+
+def test_spec_is_frozen_and_its_fields_are_all_reported() -> None:
+    preprocess = PREPROCESS["crop875-bicubic-224"]
+    with pytest.raises(FrozenInstanceError):
+        preprocess.crop = None  # type: ignore[misc]
+    assert preprocess.as_dict() == {
+        "id": "crop875-bicubic-224",
+        "resizer": "torch-bicubic-antialias",
+        "size": (224, 224),
+        "mean": (127.0, 127.0, 127.0),
+        "std": (128.0, 128.0, 128.0),
+        "divisor": 1.0,
+        "crop": 0.875,
+    }
+
+
+def test_unknown_preprocessing() -> None:
+    with pytest.raises(
+        UnknownNameError,
+        match=r"^unknown preprocessing 'tf-bilinear-299'; did you mean 'tf1-bilinear-299' or 'torch-bilinear-299'\?$",
+    ):
+        get_preprocess("tf-bilinear-299")
