@@ -15,8 +15,8 @@ def centred_row_factor(rows: Float64[Tensor, "n d"]) -> Float64[Tensor, "n d"]:
     Args:
         rows: (n, d) float64, n >= 2.
     """
-    centred: Tensor = (rows - rows.mean(dim=0)) / (rows.shape[0] - 1) ** 0.5
-    return centred
+    centred: Tensor = rows - rows.mean(dim=0)
+    return centred.div_((rows.shape[0] - 1) ** 0.5)
 
 
 def covariance_factor(sigma: Float64[Tensor, "d d"]) -> Float64[Tensor, "d d"]:

@@ -14,6 +14,8 @@ from genmetrics.linalg import centred_row_factor, covariance_factor
 
 __all__ = ["Moments"]
 
+_BLOCK = 512
+
 
 class Moments(Accumulator):
     """Count, mean and centred second moment of (n, d) features in float64.
@@ -143,14 +145,15 @@ class Moments(Accumulator):
     def _fold_kept_rows(self) -> None:
         if self._m2 is not None:
             return
-        rows = self._kept_rows()
-        device = rows.device
-        self._rows = []
+        kept, self._rows = self._rows, []
+        device = kept[0].device if kept else None
         self.num_samples = 0
         self._m2 = torch.zeros((self.width, self.width), dtype=torch.float64, device=device)
         self._mean = torch.zeros(self.width, dtype=torch.float64, device=device)
-        if rows.shape[0]:
-            self._fold(rows)
+        # Block by block, and each let go at once: the centred copies would otherwise be as large as all rows.
+        for rows in kept:
+            for block in rows.split(_BLOCK):
+                self._fold(block)
 
     def _fold(self, rows: Tensor) -> None:
         """Chan's update with a batch: its centred rows, and one more for the shift between the means."""
