@@ -46,7 +46,7 @@ def test_the_example_metric_of_extending_works(tmp_path, monkeypatch):
     (tmp_path / "my_package").mkdir()
     (tmp_path / "my_package" / "mean_shift.py").write_text(example[1])
     monkeypatch.syspath_prepend(str(tmp_path))
-    registration = re.search(r"(gm\.register_metric\(.*?\n\)\))", (ROOT / "docs/extending.md").read_text(), re.S)
+    registration = re.search(r"(gm\.register_metric\(.*?\n\)\n)", (ROOT / "docs/extending.md").read_text(), re.S)
     assert registration is not None
     try:
         exec(registration[1], {"gm": gm, "MetricInfo": MetricInfo})

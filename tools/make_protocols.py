@@ -23,9 +23,7 @@ def page() -> str:
     for info in METRICS.entries():
         better = "higher" if info.higher_is_better else "lower"
         reference = "no" if info.unary else "yes"
-        lines.append(
-            f"| `{info.id}` | {info.summary} | `{info.protocol}` | {better} | {reference} | {info.equals} |"
-        )
+        lines.append(f"| `{info.id}` | {info.summary} | `{info.protocol}` | {better} | {reference} | {info.equals} |")
     generic = [info for info in METRICS.entries() if info.generic]
     lines += [
         "",

@@ -27,8 +27,7 @@ def load(name: str) -> dict[str, np.ndarray]:
 
 RESIZE = load("resize.npz")
 RESIZE_IDS = [
-    "{}x{}-{}x{}".format(*source, *target)
-    for source, target in zip(RESIZE["source"], RESIZE["target"], strict=True)
+    "{}x{}-{}x{}".format(*source, *target) for source, target in zip(RESIZE["source"], RESIZE["target"], strict=True)
 ]
 IDENTITY = [i for i in range(len(RESIZE_IDS)) if tuple(RESIZE["source"][i]) == tuple(RESIZE["target"][i])]
 

@@ -256,9 +256,7 @@ class TestInceptionStateDict:
     def test_values_of_the_classifier(self, state):
         weights = golden_weight("softmax/weights", (2048, 1008), "fc")
         np.testing.assert_array_equal(state["fc.weight"].numpy(), weights.T)
-        np.testing.assert_array_equal(
-            state["fc.bias"].numpy(), golden_weight("softmax/biases", (1008,), "around 0")
-        )
+        np.testing.assert_array_equal(state["fc.bias"].numpy(), golden_weight("softmax/biases", (1008,), "around 0"))
 
     def test_no_two_tensors_hold_the_same(self, state):
         weights = [tensor for key, tensor in state.items() if "num_batches" not in key]

@@ -152,7 +152,7 @@ class Moments(Accumulator):
         self._mean = torch.zeros(self.width, dtype=torch.float64, device=device)
         # Block by block, and each let go at once: the centred copies would otherwise be as large as all rows.
         for rows in kept:
-            for block in rows.split(_BLOCK):
+            for block in torch.split(rows, _BLOCK):
                 self._fold(block)
 
     def _fold(self, rows: Tensor) -> None:

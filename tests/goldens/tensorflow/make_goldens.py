@@ -193,9 +193,7 @@ class GraphBuilder:
 
     def pool(self, name: str, op: str, source: str, size: int, *, stride: int, padding: str) -> str:
         """Max or average pooling; TensorFlow's average leaves the padding out of the count."""
-        return self.node(
-            name, op, [source], ksize=[1, size, size, 1], strides=[1, stride, stride, 1], padding=padding
-        )
+        return self.node(name, op, [source], ksize=[1, size, size, 1], strides=[1, stride, stride, 1], padding=padding)
 
     def concat(self, name: str, sources: list[str]) -> str:
         """Concatenation along the channels."""
@@ -246,9 +244,7 @@ def build_graph() -> tf.compat.v1.GraphDef:
         g.tower("mixed_3", x, channels, (3, 384, 2, "VALID")),
         g.tower("mixed_3/tower", x, channels, (1, 64), (3, 96), (3, 96, 2, "VALID")),
     ]
-    x = g.concat(
-        "mixed_3/join", [*branches, g.pool("mixed_3/pool", "MaxPool", x, 3, stride=2, padding="VALID")]
-    )
+    x = g.concat("mixed_3/join", [*branches, g.pool("mixed_3/pool", "MaxPool", x, 3, stride=2, padding="VALID")])
 
     row, column = (1, 7), (7, 1)
     for name, width in (("mixed_4", 128), ("mixed_5", 160), ("mixed_6", 160), ("mixed_7", 192)):
@@ -265,9 +261,7 @@ def build_graph() -> tf.compat.v1.GraphDef:
         g.tower("mixed_8/tower", x, 768, (1, 192), (3, 320, 2, "VALID")),
         g.tower("mixed_8/tower_1", x, 768, (1, 192), (row, 192), (column, 192), (3, 192, 2, "VALID")),
     ]
-    x = g.concat(
-        "mixed_8/join", [*branches, g.pool("mixed_8/pool", "MaxPool", x, 3, stride=2, padding="VALID")]
-    )
+    x = g.concat("mixed_8/join", [*branches, g.pool("mixed_8/pool", "MaxPool", x, 3, stride=2, padding="VALID")])
 
     channels = 1280
     for name, pooling in (("mixed_9", "AvgPool"), ("mixed_10", "MaxPool")):
