@@ -52,12 +52,12 @@ class Moments(Accumulator):
         self._fold(rows)
 
     def merge(self, other: Moments) -> Moments:
-        """The moments of both sample sets."""
+        """The moments of both sample sets, on the CPU."""
         check_same("feature width", self.width, other.width)
         merged = Moments(self.width)
         if self._m2 is None and other._m2 is None:
             for rows in (*self._rows, *other._rows):
-                merged.update(rows, torch.arange(rows.shape[0]))
+                merged.update(rows.cpu(), torch.arange(rows.shape[0]))
             return merged
         merged._m2 = torch.zeros((self.width, self.width), dtype=torch.float64)
         merged._mean = torch.zeros(self.width, dtype=torch.float64)
