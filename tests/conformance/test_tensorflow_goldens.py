@@ -11,7 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from genmetrics.extractors.graphdef import inception_state_dict
+from genmetrics.extractors.inception_graph import inception_state_dict
 from genmetrics.extractors.inception_v3 import InceptionV3
 from genmetrics.preprocess.resize_tf1 import resize_tf1_bilinear
 

@@ -14,7 +14,8 @@ import pytest
 import torch
 
 from genmetrics.errors import DependencyError, WeightsError
-from genmetrics.extractors.graphdef import inception_state_dict, read_constants
+from genmetrics.extractors.graphdef import read_constants
+from genmetrics.extractors.inception_graph import inception_state_dict
 from genmetrics.extractors.inception_v3 import InceptionV3
 
 GOLDENS = Path(__file__).parents[1] / "goldens" / "tensorflow"

@@ -100,7 +100,7 @@ def convert_command(
         import torch
         from safetensors.torch import save_file
 
-        from genmetrics.extractors.graphdef import inception_state_dict
+        from genmetrics.extractors.inception_graph import inception_state_dict
 
         state = inception_state_dict(graph)
         if output.suffix == ".pth":
