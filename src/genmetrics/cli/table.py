@@ -31,7 +31,8 @@ def print_rows(columns: Sequence[str], rows: Sequence[Sequence[str]], right: Seq
     console = Console() if sys.stdout.isatty() else Console(width=_PIPE_WIDTH)
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        first = column == columns[0]
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold", no_wrap=first)
     for row in rows:
         table.add_row(*row)
     with console.capture() as captured:

@@ -45,6 +45,11 @@ class FeatureFeeder:
             for (extractor, preprocess), group in groups.items()
         ]
 
+    @property
+    def num_waiting(self) -> int:
+        """How many images were fed and are not through all networks yet."""
+        return max(group.num_waiting for group in self._groups)
+
     def add(self, images: Tensor, indices: Tensor) -> None:
         """Feed (n, 3, h, w) uint8 images with their (n,) int64 indices."""
         on_device = images.to(self._device, non_blocking=True)
@@ -75,20 +80,20 @@ class _Group:
         self._batch_size = batch_size
         self._inputs: list[Tensor] = []
         self._indices: list[Tensor] = []
-        self._waiting = 0
+        self.num_waiting = 0
 
     def add(self, images: Tensor, indices: Tensor) -> None:
         for start in range(0, images.shape[0], self._batch_size):
             part = slice(start, start + self._batch_size)
             self._inputs.append(self._preprocess(images[part]))
             self._indices.append(indices[part])
-            self._waiting += self._inputs[-1].shape[0]
-            if self._waiting >= self._batch_size:
+            self.num_waiting += self._inputs[-1].shape[0]
+            if self.num_waiting >= self._batch_size:
                 self._run(self._batch_size)
 
     def flush(self) -> None:
-        if self._waiting:
-            self._run(self._waiting)
+        if self.num_waiting:
+            self._run(self.num_waiting)
 
     def _run(self, count: int) -> None:
         inputs = self._inputs[0] if len(self._inputs) == 1 else torch.cat(self._inputs)
@@ -99,6 +104,6 @@ class _Group:
         for name, accumulator in self._targets:
             values = features[name].cpu() if on_host else features[name]
             accumulator.update(values, indices[:count])
-        self._waiting -= count
-        self._inputs = [inputs[count:]] if self._waiting else []
-        self._indices = [indices[count:]] if self._waiting else []
+        self.num_waiting -= count
+        self._inputs = [inputs[count:]] if self.num_waiting else []
+        self._indices = [indices[count:]] if self.num_waiting else []

@@ -77,8 +77,10 @@ def read_source(
         content.update(batch.images, batch.indices)
         skipped.extend(batch.skipped)
         transparent += batch.num_transparent
-        yield Progress(stage, content.num_samples + len(skipped), expected, message)
+        done = content.num_samples - feeder.num_waiting + len(skipped)
+        yield Progress(stage, done, expected, message)
     feeder.finish()
+    yield Progress(stage, content.num_samples + len(skipped), expected, message)
     accumulators = {need: distributed.merge_over_ranks(feeder.accumulators[need]) for need in needs}
     content = distributed.merge_over_ranks(content)
     all_skipped = tuple(image for part in distributed.gather(tuple(skipped)) for image in part)
