@@ -84,6 +84,16 @@ class FeatureBank(Accumulator):
                 f"image index {int(twice[0])} occurs more than once ({twice.numel()} repeated in all); "
                 "each image must be counted exactly once"
             )
-        self._rows = [torch.cat(self._rows).index_select(0, order)]
+        place = torch.empty_like(order)
+        place[order] = torch.arange(len(order))
+        rows = torch.empty((len(order), self.width), dtype=torch.float32)
+        start = 0
+        # Each block is let go once it is in its place, so that the rows are not held twice.
+        self._rows.reverse()
+        while self._rows:
+            block = self._rows.pop()
+            rows[place[start : start + block.shape[0]]] = block
+            start += block.shape[0]
+        self._rows = [rows]
         self._indices = [indices]
         self._sorted = True
