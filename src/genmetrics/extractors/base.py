@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import torch
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from genmetrics.errors import UsageError
 from genmetrics.extractors import EXTRACTORS
+from genmetrics.extractors.precision import computing_at
 from genmetrics.extractors.weights import WeightsFile
 from genmetrics.preprocess.spec import Preprocess, get_preprocess
 from genmetrics.registry import load_target
@@ -85,7 +85,7 @@ class Extractor(ABC):
             raise UsageError(
                 f"extractor {self.id!r} has no output {unknown[0]!r}; its outputs: {', '.join(self.features)}"
             )
-        with torch.inference_mode(), _precision(self.precision, self.device):
+        with torch.inference_mode(), computing_at(self.precision, self.device):
             outputs = self.forward(inputs, wanted)
         return {name: outputs[name].to(torch.float32) for name in wanted}
 
@@ -108,35 +108,3 @@ def load_extractor(name: str, weights: Path | None = None) -> Extractor:
     """
     extractor: Extractor = load_target(EXTRACTORS.get(name).target)(weights)
     return extractor
-
-
-@contextmanager
-def _precision(precision: Precision, device: torch.device) -> Iterator[None]:
-    """Float32 without TF32 (exact), with it (tf32), or bfloat16 where autocast uses it (bf16).
-
-    The switches are the process's, so they are put back afterwards: a training loop around this keeps its own.
-    """
-    if precision == "bf16":
-        with torch.autocast(device.type, dtype=torch.bfloat16):
-            yield
-        return
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest" if precision == "exact" else "high")
-    try:
-        with torch.autocast(device.type, enabled=False), _cudnn_tf32(precision == "tf32", device):
-            yield
-    finally:
-        torch.set_float32_matmul_precision(before)
-
-
-@contextmanager
-def _cudnn_tf32(allowed: bool, device: torch.device) -> Iterator[None]:
-    if device.type != "cuda":
-        yield
-        return
-    before = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = allowed
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.allow_tf32 = before
