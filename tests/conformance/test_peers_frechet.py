@@ -218,10 +218,23 @@ def large_folders(image_folder: Callable[..., Path]) -> tuple[Path, Path]:
 class TestImageFoldersAtPool3:
     """From PNG files to the number, at the layer that the published numbers use, above its 2,048 dimensions."""
 
-    def test_torch_fidelity(self, large_folders, inception_weights):
+    def test_torch_fidelity(self, large_folders, inception_weights, monkeypatch):
+        """As it is, with means in float32, and with its means in float64, which the tolerance is for.
+
+        The sets are so alike (FID 0.58) that the rounding of its means shows. Reached: 2.5e-6 as it is.
+        """
+        found = []
+        statistics = fidelity_fid.fid_features_to_statistics
+        monkeypatch.setattr(
+            fidelity_fid, "fid_features_to_statistics", lambda features: found.append(features) or statistics(features)
+        )
         ours = folders_by_us(*large_folders, ["fid"], inception_weights)["fid"]
-        assert relative(ours, folders_by_fidelity(*large_folders, "2048", inception_weights)) <= FULL_RANK
+        assert relative(ours, folders_by_fidelity(*large_folders, "2048", inception_weights)) <= 5 * FULL_RANK
+        gen, ref = (statistics(features.double()) for features in found)
+        exact_means = fidelity_fid.fid_statistics_to_metric(gen, ref, False)["frechet_inception_distance"]
+        assert relative(ours, exact_means) <= FULL_RANK
 
     def test_pytorch_fid(self, large_folders, inception_weights):
+        """Reached: 1e-8."""
         ours = folders_by_us(*large_folders, ["fid_pytorch"], inception_weights)["fid_pytorch"]
         assert relative(ours, folders_by_pytorch_fid(*large_folders, 2048, inception_weights)) <= FULL_RANK
