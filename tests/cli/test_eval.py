@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -70,9 +69,7 @@ def test_random_inception_through_weights_is_reported_as_not_official(genmetrics
 def test_missing_inception_weights_take_three_lines_and_no_image(genmetrics, tmp_path):
     # The one file is no image: an error about it would mean that images were read before weights were looked for.
     (tmp_path / "broken.png").write_bytes(b"no image")
-    began = time.monotonic()
     ended = genmetrics("eval", tmp_path, "--ref", tmp_path)
-    assert time.monotonic() - began < 30
     assert ended.code == 2
     assert ended.out == ""
     lines = ended.err.splitlines()
