@@ -245,10 +245,10 @@ def test_an_interrupt_gets_through_at_once(workers: int) -> None:
             yield index
 
     source.order = interrupting
-    began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         list(source.batches(Shard(), BatchSpec(workers=workers)))
-    assert time.monotonic() - began < 2
+    # What was asked for before the interrupt, and nothing of the other ten thousand.
+    assert len(source.loaded) <= 5
 
 
 def test_an_unforeseen_error_in_a_worker_gets_through(monkeypatch: pytest.MonkeyPatch) -> None:
