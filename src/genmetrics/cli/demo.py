@@ -27,17 +27,12 @@ def demo_command(
     with reporting_errors():
         from genmetrics.cli.table import print_rows
         from genmetrics.demo import run_demo
+        from genmetrics.engine.evaluate import drive
 
         if not quiet:
             say(f"making the picture sets in {output / 'images'} ...")
-        steps = run_demo(output)
         with showing_progress(quiet) as progress:
-            while True:
-                try:
-                    progress(next(steps))
-                except StopIteration as finished:
-                    result = finished.value
-                    break
+            result = drive(run_demo(output), progress)
         ids = list(result.reports[0].metrics)
         rows = [
             (entry.summary, *(f"{report[name].value:.4g}" for name in ids))
