@@ -3,12 +3,60 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from genmetrics.errors import SourceError
 
 __all__ = ["check_array", "check_tensor"]
 
 _CHANNELS = (1, 3, 4)
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """An order of dimensions, and the one that it may be mistaken for.
+
+    Attributes:
+        axis: where the channels are, of four dimensions.
+        other_axis: where they are in the other order.
+        name: the order in messages.
+        other_name: the other order.
+        other_rgb: the other order of RGB images.
+        mend: makes this order of the other.
+        as_grey: makes four dimensions of grey images.
+        to_uint8: how values are clipped to 0..1, clipped to 0..255, and made uint8.
+    """
+
+    axis: int
+    other_axis: int
+    name: str
+    other_name: str
+    other_rgb: str
+    mend: str
+    as_grey: str
+    to_uint8: tuple[str, str, str]
+
+
+_ARRAY = _Layout(
+    axis=3,
+    other_axis=1,
+    name="(n, h, w, c)",
+    other_name="(n, c, h, w)",
+    other_rgb="(n, 3, h, w)",
+    mend="x.transpose(0, 2, 3, 1)",
+    as_grey="x[..., None]",
+    to_uint8=("x.clip(0, 1)", ".clip(0, 255)", "astype(np.uint8)"),
+)
+_TENSOR = _Layout(
+    axis=1,
+    other_axis=3,
+    name="(n, c, h, w)",
+    other_name="(n, h, w, c)",
+    other_rgb="(n, h, w, 3)",
+    mend="x.permute(0, 3, 1, 2)",
+    as_grey="x[:, None]",
+    to_uint8=("x.clamp(0, 1)", ".clamp(0, 255)", "to(torch.uint8)"),
+)
 
 
 def check_array(what: str, dtype: str, shape: Sequence[int]) -> None:
@@ -23,23 +71,7 @@ def check_array(what: str, dtype: str, shape: Sequence[int]) -> None:
         SourceError: if it is anything else, or could be (n, c, h, w) as well.
     """
     given = f"{what} is {dtype} of shape {tuple(shape)}, expected uint8 (n, h, w, 3), values 0..255"
-    if dtype != "uint8":
-        raise SourceError(f"{given}; {_to_uint8(dtype, 'x.clip(0, 1)', '.clip(0, 255)', 'astype(np.uint8)')}")
-    if len(shape) == 3:
-        hint = "x[None]" if shape[2] in (3, 4) else "x[..., None]"
-        raise SourceError(f"{given}; for {'one colour image' if hint == 'x[None]' else 'grey images'}, give `{hint}`")
-    if len(shape) != 4:
-        raise SourceError(f"{given}; give four dimensions")
-    if shape[1] == 3:
-        if shape[3] in _CHANNELS:
-            raise SourceError(
-                f"{given}; this may be (n, h, w, c) as well as (n, c, h, w), and is not guessed: save the "
-                "images as files in a folder"
-            )
-        raise SourceError(f"{given}; it looks like (n, 3, h, w): give `x.transpose(0, 2, 3, 1)`")
-    if shape[3] not in _CHANNELS:
-        raise SourceError(f"{given} (1 channel for grey and 4 for RGBA are taken too); give one of these layouts")
-    _check_sizes(given, shape)
+    _check(given, dtype, shape, _ARRAY)
 
 
 def check_tensor(dtype: str, shape: Sequence[int]) -> None:
@@ -53,21 +85,26 @@ def check_tensor(dtype: str, shape: Sequence[int]) -> None:
         SourceError: if it is anything else, or could be (n, h, w, c) as well.
     """
     given = f"the tensor is {dtype} of shape {tuple(shape)}, expected uint8 (n, 3, h, w), values 0..255"
+    _check(given, dtype, shape, _TENSOR)
+
+
+def _check(given: str, dtype: str, shape: Sequence[int], layout: _Layout) -> None:
     if dtype != "uint8":
-        raise SourceError(f"{given}; {_to_uint8(dtype, 'x.clamp(0, 1)', '.clamp(0, 255)', 'to(torch.uint8)')}")
+        raise SourceError(f"{given}; {_to_uint8(dtype, *layout.to_uint8)}")
     if len(shape) == 3:
-        hint = "x[None]" if shape[0] in (3, 4) else "x[:, None]"
-        raise SourceError(f"{given}; for {'one colour image' if hint == 'x[None]' else 'grey images'}, give `{hint}`")
+        if shape[layout.axis - 1] in (3, 4):
+            raise SourceError(f"{given}; for one colour image, give `x[None]`")
+        raise SourceError(f"{given}; for grey images, give `{layout.as_grey}`")
     if len(shape) != 4:
         raise SourceError(f"{given}; give four dimensions")
-    if shape[3] == 3:
-        if shape[1] in _CHANNELS:
+    if shape[layout.other_axis] == 3:
+        if shape[layout.axis] in _CHANNELS:
             raise SourceError(
-                f"{given}; this may be (n, c, h, w) as well as (n, h, w, c), and is not guessed: save the "
+                f"{given}; this may be {layout.name} as well as {layout.other_name}, and is not guessed: save the "
                 "images as files in a folder"
             )
-        raise SourceError(f"{given}; it looks like (n, h, w, 3): give `x.permute(0, 3, 1, 2)`")
-    if shape[1] not in _CHANNELS:
+        raise SourceError(f"{given}; it looks like {layout.other_rgb}: give `{layout.mend}`")
+    if shape[layout.axis] not in _CHANNELS:
         raise SourceError(f"{given} (1 channel for grey and 4 for RGBA are taken too); give one of these layouts")
     _check_sizes(given, shape)
 
