@@ -69,8 +69,7 @@ def read_source(
     content = ContentDigest()
     skipped: list[SkippedImage] = []
     transparent = 0
-    fingerprint = source.fingerprint()
-    message = fingerprint.description
+    message = source.description
     yield Progress(stage, 0, expected, message)
     for batch in source.batches(shard, spec):
         feeder.add(batch.images, batch.indices)
@@ -97,8 +96,8 @@ def read_source(
     if selection is not None:
         notes.append(f"{count} of {len(source)} images, drawn with seed {options.seed}")
     side = SideRecord(
-        fingerprint.description,
-        fingerprint.kind,
+        source.description,
+        source.kind,
         content.num_samples,
         content.hexdigest(),
         all_skipped,

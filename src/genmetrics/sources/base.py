@@ -61,7 +61,15 @@ class ImageBatch:
 
 
 class ImageSource(ABC):
-    """A set of images, counted from 0 in a stable order."""
+    """A set of images, counted from 0 in a stable order.
+
+    Attributes:
+        kind: the source kind.
+        description: what a person reads, such as the path.
+    """
+
+    kind: str
+    description: str
 
     #: What a reader must know of the set before any image is read, such as files that were passed over.
     notes: tuple[str, ...] = ()

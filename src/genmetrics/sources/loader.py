@@ -56,15 +56,7 @@ class _Ready:
 
 
 class ItemSource(ImageSource):
-    """An image source that is a row of items; it only has to say how each is found.
-
-    Attributes:
-        kind: the source kind.
-        description: what a person reads, such as the path.
-    """
-
-    kind: str
-    description: str
+    """An image source that is a row of items; it only has to say how each is found."""
 
     @abstractmethod
     def items(self, wanted: Sequence[int]) -> Iterator[Item]:
