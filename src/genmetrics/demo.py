@@ -19,8 +19,10 @@ from PIL import Image, ImageDraw, ImageFilter
 from genmetrics.engine.options import Options
 from genmetrics.engine.run import iter_compute_stats, iter_evaluate
 from genmetrics.errors import DependencyError, OutputError
-from genmetrics.report.report import SCHEMA, Report, versions, write_atomically
+from genmetrics.files import write_text
+from genmetrics.report.report import SCHEMA, Report
 from genmetrics.types import Progress
+from genmetrics.versions import versions
 
 __all__ = ["DemoResult", "DemoSet", "make_sets", "run_demo"]
 
@@ -78,8 +80,8 @@ def run_demo(folder: Path) -> Generator[Progress, None, DemoResult]:
         report = yield from iter_evaluate(entry.folder, ref, METRICS, options)
         reports.append(report)
     json_file, table_file, picture_file = (folder / f"demo.{kind}" for kind in ("json", "md", "png"))
-    write_atomically(json_file, json.dumps(_as_dict(reference, sets, reports), indent=2, allow_nan=False) + "\n")
-    write_atomically(table_file, _as_markdown(reference, sets, reports))
+    write_text(json_file, json.dumps(_as_dict(reference, sets, reports), indent=2, allow_nan=False) + "\n")
+    write_text(table_file, _as_markdown(reference, sets, reports))
     _draw_samples(picture_file, (reference, *sets))
     return DemoResult(reference, tuple(sets), tuple(reports), json_file, table_file, picture_file)
 

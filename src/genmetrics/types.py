@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Literal
 
 __all__ = [
+    "UNKNOWN",
     "AlphaPolicy",
     "BadImagePolicy",
     "ExtractorInfo",
@@ -16,13 +17,18 @@ __all__ = [
     "MetricInfo",
     "MetricResult",
     "Need",
+    "Part",
     "Precision",
     "Progress",
     "Protocol",
+    "Selection",
     "Shard",
     "SideRecord",
     "SkippedImage",
 ]
+
+#: Stands where a file of another tool does not say what its statistics are of.
+UNKNOWN = "unknown"
 
 Precision = Literal["exact", "tf32", "bf16"]
 AlphaPolicy = Literal["drop", "white", "black"]
@@ -57,12 +63,62 @@ class Fingerprint:
         kind: the source kind, such as ``folder`` or ``npz``.
         description: what a person reads, such as the path.
         digest: hexadecimal; changes whenever the content may have changed (names, sizes and times of
-            files, checksums of archive members, the bytes of arrays).
+            files, checksums of archive members, the bytes of arrays). None where this cannot be told without
+            reading it all, as of a Python generator; such a set is never cached.
+        listing: hexadecimal, of names and sizes alone, which a copy in another place keeps; by it the shards
+            of one set know one another. Empty where it would be the digest.
     """
 
     kind: str
     description: str
-    digest: str
+    digest: str | None
+    listing: str = ""
+
+    @property
+    def identity(self) -> str | None:
+        """What the shards of one set have in common."""
+        return self.listing or self.digest
+
+
+@dataclass(frozen=True)
+class Selection:
+    """A subset of a source's images.
+
+    Attributes:
+        num: how many images.
+        of: out of how many.
+        seed: of the draw; None if the first ``num`` were taken.
+    """
+
+    num: int
+    of: int | None
+    seed: int | None
+
+
+@dataclass(frozen=True)
+class Part:
+    """One source among those whose statistics were merged, and which of its images are in them.
+
+    The indices of its samples are ``span`` consecutive numbers; those of the next part follow.
+
+    Attributes:
+        source: its description.
+        kind: its kind.
+        identity: of its fingerprint and selection; equal for the shards of one set.
+        span: how many images it has in all its shards.
+        covered: the ranges ``(start, stop)`` of its images that are in the statistics, ascending.
+    """
+
+    source: str
+    kind: str
+    identity: str
+    span: int
+    covered: tuple[tuple[int, int], ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every image is in the statistics."""
+        return self.covered == ((0, self.span),)
 
 
 @dataclass(frozen=True)
@@ -80,7 +136,8 @@ class Need:
     Equal needs of several metrics are met by one accumulator.
 
     Attributes:
-        extractor: the extractor's id, ``architecture.tag``.
+        extractor: the extractor's id, ``architecture.tag``; ``UNKNOWN``, like the next two, in statistics of
+            a file that does not say it.
         preprocess: the id of the preprocessing before it.
         feature: the name of the extractor's output.
         accumulator: the accumulator's kind, such as ``moments``.
@@ -229,24 +286,30 @@ class SideRecord:
     Attributes:
         source: the description of where the images came from.
         kind: the source's kind.
-        num_samples: how many images were used.
+        num_samples: how many images were used; None if a file of another tool does not say.
         digest: sha256 of the decoded images as a set: the same pixels give the same digest from a folder,
-            an archive or an array, in any order.
+            an archive or an array, in any order. None if a file of another tool does not say.
         skipped: images that could not be read and were left out on request.
         notes: what a reader must know of the set, such as dropped transparency.
+        selection: which subset of the source's images was used; None for all.
+        parts: the sources that were merged, in the order of their indices.
+        stats_file: the file that the statistics were loaded from; empty if they were computed in this run.
     """
 
     source: str
     kind: str
-    num_samples: int
-    digest: str
+    num_samples: int | None
+    digest: str | None
     skipped: tuple[SkippedImage, ...] = ()
     notes: tuple[str, ...] = ()
+    selection: Selection | None = None
+    parts: tuple[Part, ...] = ()
+    stats_file: str = ""
 
 
 @dataclass(frozen=True)
 class ExtractorRecord:
-    """What a report says of one network.
+    """What a report says of one network. None stands where a file of another tool does not say.
 
     Attributes:
         weights_sha256: of the weight file's bytes.
@@ -255,7 +318,7 @@ class ExtractorRecord:
         preprocess: each preprocessing that was used, as data.
     """
 
-    weights_sha256: str
-    official: bool
-    precision: Precision
+    weights_sha256: str | None
+    official: bool | None
+    precision: Precision | None
     preprocess: Mapping[str, Mapping[str, object]] = field(default_factory=lambda: MappingProxyType({}))

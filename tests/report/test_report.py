@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from genmetrics.errors import OutputError, UnknownNameError
-from genmetrics.report.report import Report, check_writable, versions, write_atomically
+from genmetrics.errors import UnknownNameError
+from genmetrics.report.report import Report
 from genmetrics.types import ExtractorRecord, MetricResult, Protocol, SideRecord, SkippedImage
 
 INCEPTION = "inception-v3.tf2015"
@@ -154,73 +154,6 @@ def test_saved_file_has_the_usual_permissions(report: Report, tmp_path: Path) ->
     assert path.stat().st_mode == plain.stat().st_mode
 
 
-def test_reader_never_sees_half_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The text is whole before the name is taken."""
-    path = tmp_path / "report.json"
-    path.write_text("old")
-    seen: list[tuple[str, str]] = []
-    move = Path.replace
-
-    def watched(self: Path, target: Path) -> Path:
-        seen.append((path.read_text(), self.read_text()))
-        return move(self, target)
-
-    monkeypatch.setattr(Path, "replace", watched)
-    write_atomically(path, "new")
-    assert seen == [("old", "new")]
-    assert path.read_text() == "new"
-
-
-def test_failed_write_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "report.json"
-    path.write_text("old")
-
-    def full(self: Path, target: Path) -> Path:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Path, "replace", full)
-    with pytest.raises(OutputError, match=r"^cannot write '.*report\.json': No space left on device$"):
-        write_atomically(path, "new")
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-@pytest.mark.parametrize("write", [check_writable, lambda path: write_atomically(path, "x")], ids=["check", "write"])
-class TestUnwritable:
-    def test_folder(self, tmp_path: Path, write) -> None:
-        with pytest.raises(OutputError) as caught:
-            write(tmp_path)
-        assert str(caught.value) == (
-            f"cannot write '{tmp_path}': it is a folder; give a file name, such as '{tmp_path}/report.json'"
-        )
-
-    @pytest.mark.parametrize("parent", ["missing", "a file"])
-    def test_no_folder(self, tmp_path: Path, write, parent: str) -> None:
-        folder = tmp_path / "results"
-        if parent == "a file":
-            folder.write_text("")
-        with pytest.raises(OutputError) as caught:
-            write(folder / "report.json")
-        assert str(caught.value) == (
-            f"cannot write '{folder}/report.json': the folder '{folder}' does not exist; create it first"
-        )
-
-    def test_refused_by_the_system(self, tmp_path: Path, write, monkeypatch: pytest.MonkeyPatch) -> None:
-        def refuse(*args: object, **kwargs: object) -> None:
-            raise PermissionError(13, "Permission denied")
-
-        monkeypatch.setattr("tempfile.NamedTemporaryFile", refuse)
-        with pytest.raises(OutputError, match=r"^cannot write '.*report\.json': Permission denied$"):
-            write(tmp_path / "report.json")
-
-
-def test_check_leaves_nothing_behind(tmp_path: Path) -> None:
-    (tmp_path / "report.json").write_text("old")
-    check_writable(tmp_path / "report.json")
-    check_writable(tmp_path / "new.json")
-    assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
-
-
 def test_markdown(report: Report) -> None:
     assert report.to_markdown() == (
         "| metric | value | ± | protocol |\n"
@@ -240,11 +173,3 @@ def test_markdown_without_reference_and_warnings(report: Report) -> None:
     quiet = replace(report, ref=None, gen=replace(report.gen, notes=()), metrics={})
     assert "ref:" not in quiet.to_markdown()
     assert quiet.to_markdown().endswith("(1000 images)  \n")
-
-
-def test_versions_name_what_touches_the_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
-    monkeypatch.setattr("importlib.metadata.version", lambda name: asked.append(name) or f"{name} 1.0")
-    found = versions()
-    assert found["torch"] == "torch 1.0"
-    assert set(found) == {"genmetrics", "torch", "numpy", "pillow", "python", "platform"}

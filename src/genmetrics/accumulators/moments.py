@@ -28,9 +28,14 @@ class Moments(Accumulator):
     Matches: ``numpy.mean`` and ``numpy.cov`` (ddof 1) to 1e-12 relative; tests/accumulators/test_moments.py.
     """
 
+    #: Whether it is known how many samples these are of; False only for the mean and covariance of a file that
+    #: does not say. Such moments can be compared, and neither fed nor merged.
+    counted: bool
+
     def __init__(self, width: int) -> None:
         self.width = width
         self.num_samples = 0
+        self.counted = True
         self._rows: list[Tensor] = []
         self._mean: Tensor | None = None
         self._m2: Tensor | None = None
@@ -38,6 +43,7 @@ class Moments(Accumulator):
 
     def update(self, values: Tensor, indices: Int64[Tensor, " n"]) -> None:
         """Feed (n, d) features of any floating dtype."""
+        self._require_count()
         check_same("feature width", self.width, values.shape[1])
         check_finite(values, indices)
         if values.shape[0] == 0:
@@ -54,6 +60,8 @@ class Moments(Accumulator):
     def merge(self, other: Moments) -> Moments:
         """The moments of both sample sets, on the CPU."""
         check_same("feature width", self.width, other.width)
+        self._require_count()
+        other._require_count()
         merged = Moments(self.width)
         if self._m2 is None and other._m2 is None:
             for rows in (*self._rows, *other._rows):
@@ -66,8 +74,8 @@ class Moments(Accumulator):
         return merged
 
     def state(self) -> dict[str, Tensor]:
-        """``count``, and either ``rows`` (n, d) or ``mean`` (d,) and ``m2`` (d, d)."""
-        count = torch.tensor(self.num_samples)
+        """``count`` (-1 if unknown), and either ``rows`` (n, d) or ``mean`` (d,) and ``m2`` (d, d)."""
+        count = torch.tensor(self.num_samples if self.counted else -1)
         if self._m2 is None or self._mean is None:
             return {"count": count, "rows": self._kept_rows().cpu()}
         # Copies: feeding goes on in place.
@@ -80,10 +88,31 @@ class Moments(Accumulator):
             moments = cls(int(state["rows"].shape[1]))
             moments.update(state["rows"], torch.arange(state["rows"].shape[0]))
             return moments
+        if int(state["count"]) < 0:
+            return cls.from_covariance(state["mean"], state["m2"], None)
         moments = cls(int(state["mean"].shape[0]))
         moments.num_samples = int(state["count"])
         moments._mean = state["mean"].clone()
         moments._m2 = state["m2"].clone()
+        return moments
+
+    @classmethod
+    def from_covariance(
+        cls, mean: Float64[Tensor, " d"], sigma: Float64[Tensor, "d d"], num_samples: int | None
+    ) -> Moments:
+        """Moments of which only mean and covariance are left.
+
+        Args:
+            mean: (d,) float64.
+            sigma: (d, d) float64, the sample covariance with ddof 1.
+            num_samples: how many samples they are of, at least 2; None if that is not known.
+        """
+        moments = cls(int(mean.shape[0]))
+        moments.counted = num_samples is not None
+        # Without a count the factor n - 1 is left out on both sides: any stands for it.
+        moments.num_samples = 2 if num_samples is None else num_samples
+        moments._mean = mean.clone()
+        moments._m2 = sigma * (moments.num_samples - 1)
         return moments
 
     def mean(self) -> Float64[Tensor, " d"]:
@@ -128,6 +157,13 @@ class Moments(Accumulator):
             else:
                 self._factor = covariance_factor(self._m2 / (self.num_samples - 1))
         return self._factor
+
+    def _require_count(self) -> None:
+        if not self.counted:
+            raise StatisticsError(
+                "a mean and covariance of an unknown number of images cannot be merged or added to; make the "
+                "statistics again from the images, or say how many: `genmetrics stats convert IN OUT --num-samples N`"
+            )
 
     def _require(self, count: int) -> None:
         if self.num_samples < count:

@@ -91,6 +91,10 @@ class SoftmaxSums(Accumulator):
         sums.num_samples = int(sums._counts.sum())
         return sums
 
+    def kept(self) -> FeatureBank | None:
+        """The logits themselves, where they are kept: from them any other splits can be made."""
+        return self._kept
+
     def mean_divergences(self) -> Float64[Tensor, " splits"]:
         """The mean over each split of KL(p(y|x) ‖ p(y)), in nats, (splits,) float64.
 

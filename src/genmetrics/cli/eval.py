@@ -115,7 +115,7 @@ def eval_command(
     with reporting_errors():
         target = None if json_file in (None, "-") else Path(str(json_file))
         if target is not None:
-            from genmetrics.report.report import check_writable
+            from genmetrics.files import check_writable
 
             check_writable(target)
         from genmetrics import distributed

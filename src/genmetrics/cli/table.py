@@ -64,4 +64,7 @@ def print_report(report: Report) -> None:
 
 def _side(name: str, side: SideRecord) -> str:
     skipped = f", {len(side.skipped)} skipped" if side.skipped else ""
-    return f"{name}: {side.source} ({side.num_samples} images{skipped}, digest {side.digest[:12]})"
+    images = "an unknown number of images" if side.num_samples is None else f"{side.num_samples} images"
+    digest = f", digest {side.digest[:12]}" if side.digest else ""
+    made_from = f" of {side.source}" if side.stats_file else ""
+    return f"{name}: {side.stats_file or side.source} ({images}{made_from}{skipped}{digest})"

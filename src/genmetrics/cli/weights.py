@@ -92,7 +92,7 @@ def convert_command(
     """Make the weights of inception-v3.tf2015 from the official TensorFlow graph, without TensorFlow."""
     with reporting_errors():
         from genmetrics.errors import UsageError
-        from genmetrics.report.report import check_writable
+        from genmetrics.files import check_writable
 
         if output.suffix not in (".safetensors", ".pth"):
             raise UsageError(f"output '{output}': expected a name ending in .safetensors or .pth")

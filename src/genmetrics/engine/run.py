@@ -14,11 +14,12 @@ from genmetrics.engine.networks import Networks, load_networks
 from genmetrics.engine.options import Options
 from genmetrics.engine.plan import Plan, make_plan
 from genmetrics.errors import StatisticsError, UsageError
-from genmetrics.report.report import Report, versions
+from genmetrics.report.report import Report
 from genmetrics.sources.base import ImageSource
 from genmetrics.sources.parse import open_source
 from genmetrics.stats.stats import Stats
 from genmetrics.types import ExtractorRecord, MetricResult, Need, Progress
+from genmetrics.versions import versions
 
 __all__ = [
     "SourceLike",
@@ -177,12 +178,12 @@ def _check_finite(result: MetricResult) -> None:
 def _with_provenance(result: MetricResult, record: ExtractorRecord) -> MetricResult:
     warnings = list(result.warnings)
     name = result.protocol.extractor
-    if not record.official:
+    if record.weights_sha256 is not None and not record.official:
         warnings.append(
             f"the weights of {name!r} are not the published ones (sha256 {record.weights_sha256[:12]}…): the number "
             "does not compare with published ones"
         )
-    if record.precision != "exact":
+    if record.precision not in (None, "exact"):
         warnings.append(f"the network ran in {record.precision}, which published numbers did not")
-    protocol = replace(result.protocol, precision=record.precision)
+    protocol = replace(result.protocol, precision=record.precision or "exact")
     return replace(result, protocol=protocol, warnings=tuple(warnings))

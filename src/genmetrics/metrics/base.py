@@ -16,8 +16,8 @@ class SetStatistics(typing.Protocol):
     """What a metric sees of an image set."""
 
     @property
-    def num_samples(self) -> int:
-        """How many images the set has."""
+    def num_samples(self) -> int | None:
+        """How many images the set has; None if a file of another tool does not say."""
 
     def get(self, need: Need) -> Accumulator:
         """The accumulator that meets a need."""

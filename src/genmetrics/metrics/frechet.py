@@ -72,7 +72,7 @@ def _few_samples(gen: Moments, ref: Moments) -> tuple[str, ...]:
     few = [
         f"{side} {moments.num_samples}"
         for side, moments in (("generated", gen), ("reference", ref))
-        if moments.num_samples <= gen.width
+        if moments.counted and moments.num_samples <= gen.width
     ]
     if not few:
         return ()

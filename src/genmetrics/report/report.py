@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from genmetrics.errors import OutputError, UnknownNameError
+from genmetrics.errors import UnknownNameError
+from genmetrics.files import write_text
 from genmetrics.registry import did_you_mean
 from genmetrics.types import ExtractorRecord, MetricResult, SideRecord
 
-__all__ = ["SCHEMA", "Report", "check_writable", "versions", "write_atomically"]
+__all__ = ["SCHEMA", "Report"]
 
 SCHEMA = 1
 
@@ -134,50 +131,7 @@ class Report:
         Raises:
             OutputError: if it cannot be written.
         """
-        write_atomically(Path(path), self.to_json() + "\n")
-
-
-def versions() -> dict[str, str]:
-    """Versions of what touches the numbers."""
-    found = {name: metadata.version(name) for name in ("genmetrics", "torch", "numpy", "pillow")}
-    return {**found, "python": platform.python_version(), "platform": platform.platform()}
-
-
-def check_writable(path: Path) -> None:
-    """Raise an ``OutputError`` if a file cannot be written there; nothing is left behind."""
-    if path.is_dir():
-        raise OutputError(f"cannot write '{path}': it is a folder; give a file name, such as '{path}/report.json'")
-    folder = path.parent
-    if not folder.is_dir():
-        raise OutputError(f"cannot write '{path}': the folder '{folder}' does not exist; create it first")
-    try:
-        with tempfile.NamedTemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise OutputError(f"cannot write '{path}': {error.strerror or error}") from error
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text file under a temporary name and move it into place.
-
-    Raises:
-        OutputError: if it cannot be written.
-    """
-    check_writable(path)
-    try:
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
-            umask = os.umask(0)
-            os.umask(umask)
-            Path(temporary).chmod(0o666 & ~umask)
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise OutputError(f"cannot write '{path}': {error.strerror or error}") from error
+        write_text(Path(path), self.to_json() + "\n")
 
 
 def _side(side: SideRecord) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from genmetrics.errors import SourceError
+from genmetrics.paths import require_file
 from genmetrics.sources.decode import BadImage, Decoded, decode_bytes
 from genmetrics.sources.loader import Item, ItemSource
 from genmetrics.sources.names import (
@@ -21,7 +22,6 @@ from genmetrics.sources.names import (
     extensions_text,
     is_hidden,
 )
-from genmetrics.sources.paths import require_file
 from genmetrics.sources.shared_file import SharedFile, zip_data_offset
 from genmetrics.sources.tar_walk import TarWalk, is_compressed, tar_errors
 from genmetrics.types import AlphaPolicy, Fingerprint

@@ -13,10 +13,10 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from genmetrics.errors import SourceError
+from genmetrics.paths import require_file
 from genmetrics.sources.decode import BadImage, Decoded, decode_array
 from genmetrics.sources.layout import check_array, check_tensor
 from genmetrics.sources.loader import Item, ItemSource
-from genmetrics.sources.paths import require_file
 from genmetrics.types import AlphaPolicy, Fingerprint
 
 __all__ = ["ArraySource", "NpySource"]

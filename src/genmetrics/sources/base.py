@@ -12,12 +12,12 @@ from torch import Tensor
 
 from genmetrics.types import AlphaPolicy, BadImagePolicy, Fingerprint, Shard, SkippedImage
 
-__all__ = ["BatchSpec", "ImageBatch", "ImageSource"]
+__all__ = ["BatchSpec", "ImageBatch", "ImageSource", "SeededSource"]
 
 
 @dataclass(frozen=True)
 class BatchSpec:
-    """How images are read and grouped; none of it changes a pixel but ``alpha``.
+    """How images are read and grouped; none of it changes a pixel but ``alpha`` and ``crop``.
 
     Attributes:
         batch_size: the most images in one batch.
@@ -27,6 +27,8 @@ class BatchSpec:
         on_bad_image: stop at an image that cannot be read, or leave it out and list it.
         selection: the positions of the images to read, ascending; None reads all. The batches' indices
             count within the selection.
+        crop: the id of a crop and resize that every image undergoes after decoding; None leaves images as
+            they are.
     """
 
     batch_size: int = 32
@@ -34,6 +36,7 @@ class BatchSpec:
     alpha: AlphaPolicy = "drop"
     on_bad_image: BadImagePolicy = "error"
     selection: tuple[int, ...] | None = None
+    crop: str | None = None
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,9 @@ class ImageSource(ABC):
     #: What a reader must know of the set before any image is read, such as files that were passed over.
     notes: tuple[str, ...] = ()
 
+    #: The names of the classes 0, 1, … that labels stand for, where they have any.
+    class_names: tuple[str, ...] = ()
+
     @abstractmethod
     def __len__(self) -> int:
         """The number of images; raises ``TypeError`` for a stream without an end."""
@@ -93,4 +99,15 @@ class ImageSource(ABC):
         Raises:
             BadImageError: at images that cannot be read, if ``spec.on_bad_image`` is ``error``.
             SourceError: if the container turns out to be damaged.
+        """
+
+
+class SeededSource(ImageSource):
+    """A set whose images are drawn, such as a generator's, and which may leave the seed to the run."""
+
+    @abstractmethod
+    def seeded(self, seed: int) -> ImageSource:
+        """The same set drawn with this seed, unless it was made with a seed of its own.
+
+        The two sides of a run give different seeds, so that two generators do not share their noise.
         """

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from genmetrics.errors import SourceError
+from genmetrics.paths import require_path
 from genmetrics.sources.decode import decode_file
 from genmetrics.sources.loader import Item, ItemSource
 from genmetrics.sources.names import (
@@ -19,7 +20,6 @@ from genmetrics.sources.names import (
     extensions_text,
     is_hidden,
 )
-from genmetrics.sources.paths import require_path
 from genmetrics.types import Fingerprint
 
 __all__ = ["FolderSource", "PathListSource"]

@@ -20,10 +20,10 @@ import numpy as np
 from jaxtyping import Int64
 
 from genmetrics.errors import SourceError
+from genmetrics.paths import require_file
 from genmetrics.sources.decode import BadImage, Decoded, decode_array
 from genmetrics.sources.layout import check_array
 from genmetrics.sources.loader import Item, ItemSource
-from genmetrics.sources.paths import require_file
 from genmetrics.sources.shared_file import SharedFile, zip_data_offset
 from genmetrics.types import AlphaPolicy, Fingerprint
 

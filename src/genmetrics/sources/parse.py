@@ -12,12 +12,12 @@ import numpy as np
 from torch import Tensor
 
 from genmetrics.errors import SourceError, UsageError
+from genmetrics.paths import require_path
 from genmetrics.registry import did_you_mean, load_target
 from genmetrics.sources import SOURCES
 from genmetrics.sources.base import ImageSource
 from genmetrics.sources.decode import BadImage, decode_file
 from genmetrics.sources.names import IMAGE_EXTENSIONS, extension
-from genmetrics.sources.paths import require_path
 
 __all__ = ["open_source"]
 

@@ -1,0 +1,194 @@
+"""Our own statistics files: safetensors, with a header that says what the statistics are of.
+
+Tensors are named ``<extractor>/<feature>/<accumulator>/<field>``. Where one file holds several accumulators of
+that name, of other preprocessings or settings, all but the first have those behind it in brackets. The header's
+``fingerprint`` maps each to its need, and holds the record of images, networks and settings; ``sha256`` is of all
+that, so that a file that was altered or cut off is noticed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from genmetrics.accumulators.base import Accumulator
+from genmetrics.accumulators.build import ACCUMULATORS
+from genmetrics.accumulators.labels import Labels
+from genmetrics.errors import StatisticsError, UsageError
+from genmetrics.files import write_atomically
+from genmetrics.stats.stats import Stats
+from genmetrics.types import ExtractorRecord, Need, Part, Selection, SideRecord, SkippedImage
+
+__all__ = ["SCHEMA", "fingerprint_dict", "from_fingerprint", "is_stats_file", "load_own", "save_stats"]
+
+SCHEMA = 1
+_LABELS = "labels"
+
+
+def save_stats(stats: Stats, path: Path) -> None:
+    """Write statistics; see ``Stats.save``."""
+    if path.suffix != ".safetensors":
+        raise UsageError(f"statistics file '{path}': expected a name ending in .safetensors")
+    prefixes = _prefixes(list(stats.accumulators))
+    tensors = {
+        f"{prefixes[need]}/{field}": value.detach().cpu().contiguous()
+        for need, held in stats.accumulators.items()
+        for field, value in held.state().items()
+    }
+    if stats.labels is not None:
+        tensors |= {f"{_LABELS}/{field}": value.contiguous() for field, value in stats.labels.state().items()}
+    fingerprint = fingerprint_dict(stats)
+    fingerprint["accumulators"] = [{"name": prefixes[need], **asdict(need)} for need in stats.accumulators]
+    header = {
+        "schema": str(SCHEMA),
+        "fingerprint": json.dumps(fingerprint, ensure_ascii=False, sort_keys=True),
+        "versions": json.dumps(dict(stats.versions), sort_keys=True),
+    }
+    header["sha256"] = _checksum(tensors, header)
+    # A tensor that shares its memory with another cannot be written; states may do that.
+    unshared = {name: value.clone() for name, value in tensors.items()}
+    write_atomically(path, lambda temporary: save_file(unshared, temporary, metadata=header))
+
+
+def is_stats_file(path: Path) -> bool:
+    """Whether a file is in our format, whatever its name; whether it is whole is not looked at."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError):
+        return False
+    return {"schema", "fingerprint"} <= metadata.keys()
+
+
+def load_own(path: Path) -> Stats:
+    """Read a statistics file in our format.
+
+    Raises:
+        StatisticsError: if it is damaged, altered, of a newer version, or something else.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = dict(file.metadata() or {})
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
+    except (SafetensorError, OSError) as error:
+        raise StatisticsError(
+            f"statistics file '{path}' is damaged or cut off ({error}); make it again with `genmetrics stats build`, "
+            "or copy it again"
+        ) from error
+    if not {"schema", "fingerprint", "versions", "sha256"} <= header.keys():
+        raise StatisticsError(
+            f"'{path}' is a safetensors file, but not one of statistics (its header lacks 'fingerprint'); expected "
+            "what `genmetrics stats build` writes"
+        )
+    if not header["schema"].isdigit() or int(header["schema"]) > SCHEMA:
+        raise StatisticsError(
+            f"statistics file '{path}' has layout {header['schema']}, and this version of genmetrics reads up to "
+            f"{SCHEMA}; install a newer one"
+        )
+    if header.pop("sha256") != _checksum(tensors, header):
+        raise StatisticsError(
+            f"statistics file '{path}' was altered after it was written (its checksum does not fit); make it again "
+            "with `genmetrics stats build`, or copy it again"
+        )
+    fingerprint = json.loads(header["fingerprint"])
+    accumulators: dict[Need, Accumulator] = {}
+    for entry in fingerprint.pop("accumulators"):
+        name = entry.pop("name")
+        need = Need(**{**entry, "options": tuple((key, int(value)) for key, value in entry["options"])})
+        if need.accumulator not in ACCUMULATORS:
+            raise StatisticsError(
+                f"statistics file '{path}' holds {need.accumulator!r}, which this version of genmetrics does not know; "
+                "install a newer one"
+            )
+        accumulators[need] = ACCUMULATORS[need.accumulator].from_state(_under(name, tensors))
+    labels = _under(_LABELS, tensors)
+    stats = from_fingerprint(
+        fingerprint, accumulators, Labels.from_state(labels) if labels else None, json.loads(header["versions"])
+    )
+    return stats.with_side(stats_file=str(path))
+
+
+def fingerprint_dict(stats: Stats) -> dict[str, Any]:
+    """The record of images, networks and settings as plain values."""
+    side = asdict(stats.side)
+    # Where the file is, is no property of what is in it.
+    del side["stats_file"]
+    return {
+        **side,
+        "seed": stats.seed,
+        "class_names": list(stats.class_names),
+        "extractors": {
+            name: {
+                "weights_sha256": record.weights_sha256,
+                "official": record.official,
+                "precision": record.precision,
+                "preprocess": {key: dict(value) for key, value in record.preprocess.items()},
+            }
+            for name, record in stats.extractors.items()
+        },
+    }
+
+
+def from_fingerprint(
+    record: Mapping[str, Any],
+    accumulators: Mapping[Need, Accumulator],
+    labels: Labels | None,
+    versions: Mapping[str, str],
+) -> Stats:
+    """The statistics whose ``fingerprint_dict`` this is."""
+    selection = record["selection"]
+    side = SideRecord(
+        source=record["source"],
+        kind=record["kind"],
+        num_samples=record["num_samples"],
+        digest=record["digest"],
+        skipped=tuple(SkippedImage(**image) for image in record["skipped"]),
+        notes=tuple(record["notes"]),
+        selection=None if selection is None else Selection(**selection),
+        parts=tuple(
+            Part(**{**part, "covered": tuple((start, stop) for start, stop in part["covered"])})
+            for part in record["parts"]
+        ),
+    )
+    extractors = {name: ExtractorRecord(**entry) for name, entry in record["extractors"].items()}
+    return Stats(accumulators, side, extractors, record["seed"], labels, tuple(record["class_names"]), dict(versions))
+
+
+def _prefixes(needs: list[Need]) -> dict[Need, str]:
+    """A name for each accumulator, none twice."""
+    names: dict[Need, str] = {}
+    for need in needs:
+        name = f"{need.extractor}/{need.feature}/{need.accumulator}"
+        if name in names.values():
+            options = "".join(f",{key}={value}" for key, value in need.options)
+            name += f"[{need.preprocess}{options}]"
+        names[need] = name
+    return names
+
+
+def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {
+        name.removeprefix(f"{prefix}/"): value for name, value in tensors.items() if name.rpartition("/")[0] == prefix
+    }
+
+
+def _checksum(tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> str:
+    """Of names, types, shapes and bytes of all tensors, and of the header's texts."""
+    digest = hashlib.sha256()
+    for key in sorted(header):
+        digest.update(f"{key}\0{header[key]}\0".encode())
+    for name in sorted(tensors):
+        value = tensors[name]
+        digest.update(f"{name}\0{value.dtype}\0{tuple(value.shape)}\0".encode())
+        if value.numel():
+            digest.update(value.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

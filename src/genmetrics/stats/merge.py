@@ -1,0 +1,182 @@
+"""Statistics of several sets, or of several shards of one, as those of one set."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import reduce
+
+from torch import Tensor
+
+from genmetrics.accumulators.base import Accumulator
+from genmetrics.accumulators.labels import Labels
+from genmetrics.errors import StatisticsError
+from genmetrics.stats.stats import Stats, describe_need
+from genmetrics.types import ExtractorRecord, Need, Part, SideRecord
+
+__all__ = ["merge_stats"]
+
+_DIGEST_MODULUS = 1 << 256
+
+
+def merge_stats(given: Sequence[Stats]) -> Stats:
+    """One set of all the given ones; see ``Stats.merge``.
+
+    Every sample has an index, by which metrics with random draws know it. A source is a run of consecutive
+    indices; here the sources are lined up in the order of their descriptions, and the samples' indices moved along.
+    """
+    if not given:
+        raise StatisticsError("there are no statistics to merge; give at least one file")
+    for stats in given:
+        _check_mergeable(stats)
+        _check_alike(given[0], stats)
+    parts = _merged_parts(given)
+    starts = _starts(parts)
+    # In one order whatever the order given: float64 sums depend on it in their last digits.
+    ordered = sorted(given, key=lambda stats: [(starts[part.identity], part.covered) for part in stats.side.parts])
+    accumulators: dict[Need, Accumulator] = {}
+    for need in given[0].accumulators:
+        first, *rest = (_moved(stats.accumulators[need], stats.side.parts, starts) for stats in ordered)
+        accumulators[need] = reduce(lambda merged, other: merged.merge(other), rest, first)
+    side = _merged_side(ordered, parts)
+    labels, class_names = _merged_labels(ordered, starts)
+    extractors = {name: _merged_record([stats.extractors[name] for stats in ordered]) for name in given[0].extractors}
+    return Stats(accumulators, side, extractors, given[0].seed, labels, class_names)
+
+
+def _check_mergeable(stats: Stats) -> None:
+    if stats.num_samples is None:
+        raise StatisticsError(
+            f"'{stats.name}' does not say how many images it is of, so that it has no weight in a merge; say it with "
+            "`genmetrics stats convert IN OUT --num-samples N`"
+        )
+    if not stats.side.parts:
+        raise StatisticsError(f"'{stats.name}' does not say which images it is of; it cannot be merged")
+
+
+def _check_alike(first: Stats, other: Stats) -> None:
+    where = f"'{first.name}' and '{other.name}' cannot be merged"
+    if first.accumulators.keys() != other.accumulators.keys():
+        differing = first.accumulators.keys() ^ other.accumulators.keys()
+        lacks = first if next(iter(differing)) in other.accumulators else other
+        raise StatisticsError(
+            f"{where}: '{lacks.name}' has no {describe_need(next(iter(differing)))}; build both with the same -m, "
+            "--extractor and --seed"
+        )
+    for name, record in first.extractors.items():
+        theirs = other.extractors[name]
+        for field in ("weights_sha256", "precision"):
+            if getattr(record, field) != getattr(theirs, field):
+                raise StatisticsError(
+                    f"{where}: they have different {field} of {name!r} ({getattr(record, field)} and "
+                    f"{getattr(theirs, field)}); build both with the same"
+                )
+    if first.seed != other.seed:
+        raise StatisticsError(f"{where}: they were made with seeds {first.seed} and {other.seed}; use one seed")
+
+
+def _merged_parts(given: Sequence[Stats]) -> tuple[Part, ...]:
+    """The sources of all, each once, in the order of their descriptions."""
+    by_identity: dict[str, Part] = {}
+    for stats in given:
+        for part in stats.side.parts:
+            known = by_identity.get(part.identity)
+            by_identity[part.identity] = part if known is None else _joined(known, part, stats)
+    return tuple(sorted(by_identity.values(), key=lambda part: (_natural(part.source), part.identity)))
+
+
+def _joined(known: Part, part: Part, stats: Stats) -> Part:
+    """A source of which two shards were given."""
+    if known.span != part.span:
+        raise StatisticsError(
+            f"'{stats.name}' is of a state of '{part.source}' with {part.span} images, the others of one with "
+            f"{known.span}; build all of them from the same files"
+        )
+    ranges = sorted([*known.covered, *part.covered])
+    joined: list[tuple[int, int]] = []
+    for start, stop in ranges:
+        if joined and start < joined[-1][1]:
+            raise StatisticsError(
+                f"the parts of '{part.source}' overlap: images {start} to {min(stop, joined[-1][1]) - 1} are in "
+                f"'{stats.name}' and in one of the others, and would count twice; give each part once"
+            )
+        if joined and start == joined[-1][1]:
+            joined[-1] = (joined[-1][0], stop)
+        else:
+            joined.append((start, stop))
+    return replace(known, covered=tuple(joined))
+
+
+def _natural(text: str) -> list[tuple[int, int, str]]:
+    """A key by which ``part2`` comes before ``part10``."""
+    pieces = re.split(r"(\d+)", text)
+    return [(1, int(piece), "") if piece.isdigit() else (0, 0, piece) for piece in pieces]
+
+
+def _starts(parts: Sequence[Part]) -> dict[str, int]:
+    starts: dict[str, int] = {}
+    position = 0
+    for part in parts:
+        starts[part.identity] = position
+        position += part.span
+    return starts
+
+
+def _moved(held: Accumulator, parts: Sequence[Part], starts: Mapping[str, int]) -> Accumulator:
+    """The same statistics with their samples' indices where the merged set has them."""
+    old = _starts(parts)
+    if all(starts[identity] == start for identity, start in old.items()):
+        return held
+    state = held.state()
+    if "indices" not in state:
+        return held
+    return type(held).from_state({**state, "indices": _moved_indices(state["indices"], parts, starts)})
+
+
+def _moved_indices(indices: Tensor, parts: Sequence[Part], starts: Mapping[str, int]) -> Tensor:
+    moved = indices.clone()
+    begin = 0
+    for part in parts:
+        mine = (indices >= begin) & (indices < begin + part.span)
+        moved[mine] = indices[mine] - begin + starts[part.identity]
+        begin += part.span
+    return moved
+
+
+def _merged_side(ordered: Sequence[Stats], parts: tuple[Part, ...]) -> SideRecord:
+    sides = [stats.side for stats in ordered]
+    digests = [side.digest for side in sides]
+    digest = None
+    if all(digests):
+        digest = f"{sum(int(text, 16) for text in digests if text) % _DIGEST_MODULUS:064x}"
+    selections = {side.selection for side in sides}
+    return SideRecord(
+        source=parts[0].source if len(parts) == 1 else f"{parts[0].source} and {len(parts) - 1} more",
+        kind=parts[0].kind if len({part.kind for part in parts}) == 1 else "merged",
+        num_samples=sum(side.num_samples or 0 for side in sides),
+        digest=digest,
+        skipped=tuple(image for side in sides for image in side.skipped),
+        notes=tuple(dict.fromkeys(note for side in sides for note in side.notes)),
+        selection=selections.pop() if len(parts) == 1 and len(selections) == 1 else None,
+        parts=parts,
+    )
+
+
+def _merged_labels(ordered: Sequence[Stats], starts: Mapping[str, int]) -> tuple[Labels | None, tuple[str, ...]]:
+    """The labels, if all sets have them and mean the same by them."""
+    names = {stats.class_names for stats in ordered}
+    if len(names) > 1 or any(stats.labels is None for stats in ordered):
+        return None, ()
+    merged = Labels()
+    for stats in ordered:
+        assert stats.labels is not None
+        moved = _moved(stats.labels, stats.side.parts, starts)
+        assert isinstance(moved, Labels)
+        merged = merged.merge(moved)
+    return merged, names.pop()
+
+
+def _merged_record(records: Sequence[ExtractorRecord]) -> ExtractorRecord:
+    preprocess = {key: value for record in records for key, value in record.preprocess.items()}
+    return replace(records[0], preprocess=preprocess)
