@@ -25,6 +25,7 @@ __all__ = [
     "Shard",
     "SideRecord",
     "SkippedImage",
+    "Stage",
 ]
 
 #: Stands where a file of another tool does not say what its statistics are of.
@@ -33,6 +34,7 @@ UNKNOWN = "unknown"
 Precision = Literal["exact", "tf32", "bf16"]
 AlphaPolicy = Literal["drop", "white", "black"]
 BadImagePolicy = Literal["error", "skip"]
+Stage = Literal["gen", "ref"]
 
 
 @dataclass(frozen=True)

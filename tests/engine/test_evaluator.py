@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Collection, Iterator
-from pathlib import Path
-from types import ModuleType
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -16,44 +13,16 @@ from scipy import linalg
 from genmetrics.engine.evaluate import compute_stats, evaluate
 from genmetrics.engine.evaluator import Evaluator
 from genmetrics.errors import GenmetricsError, StatisticsError, UsageError
-from genmetrics.extractors import EXTRACTORS
-from genmetrics.extractors.base import Extractor
-from genmetrics.extractors.weights import WeightsFile
-from genmetrics.preprocess.spec import PREPROCESS, Preprocess
 from genmetrics.stats.stats import Stats
-from genmetrics.types import ExtractorInfo
+from support.blocks import NET, registered_blocks
 
-NET = "blocks.v1"
 FD, KID, ISC = f"fd.{NET}", f"kid.{NET}", f"isc.{NET}"
 COUNT = 14
 
 
-class Blocks(Extractor):
-    """The mean colours of the four quarters, and differences between them for class logits."""
-
-    def __init__(self, weights: Path | None) -> None:
-        super().__init__(weights)
-        self.info = EXTRACTORS.get(NET)
-        self.weights = WeightsFile(Path("none"), "0" * 64, official=True)
-        self.network = torch.nn.Identity()
-
-    def forward(self, inputs: torch.Tensor, wanted: Collection[str]) -> dict[str, torch.Tensor]:
-        colours = F.adaptive_avg_pool2d(inputs, 2).flatten(1)
-        return {"12": colours, "logits": 8 * (colours[:, :5] - colours[:, 5:10])}
-
-
 @pytest.fixture(scope="module", autouse=True)
 def _registered() -> Iterator[None]:
-    """A network that takes no time, in the registries for as long as this file runs."""
-    home = ModuleType("genmetrics_blocks")
-    home.Blocks = Blocks
-    features = {"12": 12, "logits": 5}
-    info = ExtractorInfo(NET, "genmetrics_blocks:Blocks", "colours", features, "squash-16", "12", "logits")
-    squash = Preprocess("squash-16", "torch-bilinear", (16, 16), (0.5,) * 3, (0.25,) * 3, divisor=255.0)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sys.modules, home.__name__, home)
-        patch.setitem(PREPROCESS, squash.id, squash)
-        patch.setitem(EXTRACTORS._entries, NET, info)
+    with registered_blocks():
         yield
 
 

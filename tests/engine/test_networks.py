@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from genmetrics.engine.networks import load_networks, resolve_device
+from genmetrics.engine.networks import Networks, resolve_device
 from genmetrics.engine.options import Options
 from genmetrics.errors import DeviceError, UnknownNameError, UsageError, WeightsError
 from genmetrics.types import Need
@@ -82,26 +82,33 @@ def test_mps_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_each_network_is_loaded_once_at_the_asked_precision() -> None:
-    needs = (NEED, Need(LITE, "crop875-bicubic-224", "logits", "softmax_sums"))
-    networks = load_networks(needs, Options(device="cpu", precision="bf16"))
-    assert list(networks.extractors) == [LITE]
+    networks = Networks([LITE, LITE], Options(device="cpu", precision="bf16"))
+    assert networks.extractor(LITE) is networks.extractor(LITE)
     assert networks.device == torch.device("cpu")
-    assert networks.extractors[LITE].precision == "bf16"
+    assert networks.extractor(LITE).precision == "bf16"
+
+
+def test_what_the_weights_are_is_known_without_building(monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[str] = []
+    monkeypatch.setattr("genmetrics.engine.networks.load_extractor", lambda name, weights: built.append(name))
+    networks = Networks([LITE], Options(device="cpu"))
+    assert networks.records([NEED])[LITE].official is True
+    assert networks.can_be_cached(LITE)
+    assert built == []
 
 
 def test_records_list_each_preprocessing_that_was_used() -> None:
-    networks = load_networks([NEED], Options(device="cpu"))
+    networks = Networks([LITE], Options(device="cpu"))
     other = Need(LITE, "tf1-bilinear-299", "1280", "moments")
     record = networks.records([NEED, other, NEED])[LITE]
     assert list(record.preprocess) == ["crop875-bicubic-224", "tf1-bilinear-299"]
     assert record.preprocess["tf1-bilinear-299"]["size"] == (299, 299)
     assert (record.official, record.precision) == (True, "exact")
-    assert record.weights_sha256 == networks.extractors[LITE].weights.sha256
+    assert record.weights_sha256 == networks.extractor(LITE).weights.sha256
 
 
 def test_no_need_loads_nothing() -> None:
-    networks = load_networks([], Options(device="cpu"))
-    assert dict(networks.extractors) == {}
+    assert Networks([], Options(device="cpu")).records([]) == {}
 
 
 def test_weights_for_a_network_that_is_not_used() -> None:
@@ -111,16 +118,16 @@ def test_weights_for_a_network_that_is_not_used() -> None:
         match=r"^weights were given for extractor 'inception-v3\.tf2015', which the asked metrics do not use \(they "
         rf"use: {LITE}\)$",
     ):
-        load_networks([NEED], options)
+        Networks([LITE], options)
 
 
 def test_missing_weights_and_unknown_networks_are_errors(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="no such file"):
-        load_networks([NEED], Options(device="cpu", weights={LITE: tmp_path / "none.pth"}))
+        Networks([LITE], Options(device="cpu", weights={LITE: tmp_path / "none.pth"}))
     with pytest.raises(UnknownNameError, match=r"^unknown extractor 'resnet\.x'"):
-        load_networks([Need("resnet.x", "tf1-bilinear-299", "pool", "moments")], Options(device="cpu"))
+        Networks(["resnet.x"], Options(device="cpu"))
 
 
 def test_device_is_checked_before_weights(tmp_path: Path) -> None:
     with pytest.raises(DeviceError):
-        load_networks([NEED], Options(device="gpu0", weights={LITE: tmp_path / "none.pth"}))
+        Networks([LITE], Options(device="gpu0", weights={LITE: tmp_path / "none.pth"}))

@@ -41,7 +41,7 @@ def report() -> Report:
     )
 
 
-SIDE_KEYS = {"source", "kind", "num_samples", "digest", "skipped", "notes"}
+SIDE_KEYS = {"source", "kind", "num_samples", "digest", "skipped", "notes", "selection", "stats_file"}
 
 
 def test_layout_of_the_file(report: Report) -> None:
@@ -51,7 +51,7 @@ def test_layout_of_the_file(report: Report) -> None:
     assert read["genmetrics"] == "0.1.0"
     assert set(read) == {
         *("schema", "genmetrics", "metrics", "gen", "ref", "extractors", "versions"),
-        *("device", "num_processes", "seed", "seconds"),
+        *("device", "num_processes", "seed", "seconds", "notes"),
     }
     assert read["metrics"] == {
         "fid": {
@@ -74,6 +74,8 @@ def test_layout_of_the_file(report: Report) -> None:
         "digest": "a" * 64,
         "skipped": [{"name": "bad.png", "reason": "cut short"}],
         "notes": ["1 image was left out"],
+        "selection": None,
+        "stats_file": None,
     }
     assert set(read["ref"]) == SIDE_KEYS
     assert (read["ref"]["num_samples"], read["ref"]["skipped"]) == (900, [])

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
+from genmetrics.cli import options
 from genmetrics.cli.console import reporting_errors, say
 from genmetrics.cli.progress import showing_progress
-from genmetrics.types import AlphaPolicy, BadImagePolicy, Precision
 
 __all__ = ["eval_command"]
 
@@ -19,13 +19,14 @@ def eval_command(
         str,
         typer.Argument(
             metavar="GEN",
-            help="The generated images: a folder, .zip, .tar, .npz or .npy; 'zip:PATH' and so on force the kind.",
+            help="The generated images (a folder, .zip, .tar, shards, .npz, parquet, a dataset's name …), or a "
+            "statistics file of any known format; 'zip:PATH', 'stats:PATH' and so on force the kind.",
             show_default=False,
         ),
     ],
     ref: Annotated[
         str | None,
-        typer.Option("--ref", metavar="REF", help="The reference images, likewise.", show_default=False),
+        typer.Option("--ref", metavar="REF", help="The reference images or statistics, likewise.", show_default=False),
     ] = None,
     metrics: Annotated[
         str | None,
@@ -37,65 +38,22 @@ def eval_command(
             show_default=False,
         ),
     ] = None,
-    extractor: Annotated[
-        str | None,
-        typer.Option(
-            "--extractor",
-            metavar="ID",
-            help="Compute the metrics on this network; their names then say so. [default: each metric's own]",
-            show_default=False,
-        ),
-    ] = None,
-    weights: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--weights",
-            metavar="[EXTRACTOR=]PATH",
-            help="A weight file in place of the published one; may be given again for another extractor.",
-            show_default=False,
-        ),
-    ] = None,
-    device: Annotated[
-        str, typer.Option("--device", metavar="auto|cpu|cuda[:N]|mps", help="Where the networks run.")
-    ] = "auto",
-    precision: Annotated[
-        Precision,
-        typer.Option("--precision", metavar="exact|tf32|bf16", help="Only 'exact' is the published protocols'."),
-    ] = "exact",
-    batch_size: Annotated[
-        int, typer.Option("--batch-size", metavar="N", help="Images in a network batch; changes no number.")
-    ] = 32,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            "--workers",
-            metavar="N",
-            help="Decoding threads; changes no number. [default: one a core, at most 8]",
-            show_default=False,
-        ),
-    ] = None,
-    num: Annotated[
-        int | None,
-        typer.Option(
-            "--num",
-            metavar="N",
-            help="Use N of the generated images, drawn with the seed. [default: all]",
-            show_default=False,
-        ),
-    ] = None,
-    seed: Annotated[int, typer.Option("--seed", metavar="S", help="The seed of every random choice.")] = 2020,
-    alpha: Annotated[
-        AlphaPolicy,
-        typer.Option(
-            "--alpha",
-            metavar="drop|white|black",
-            help="Transparency: dropped, as in the published protocols, or composited.",
-        ),
-    ] = "drop",
-    on_bad_image: Annotated[
-        BadImagePolicy,
-        typer.Option("--on-bad-image", metavar="error|skip", help="Stop at an unreadable image, or list it and go on."),
-    ] = "error",
+    extractor: options.Extractor = None,
+    weights: options.Weights = None,
+    device: options.Device = "auto",
+    precision: options.NetworkPrecision = "exact",
+    batch_size: options.BatchSize = 32,
+    workers: options.Workers = None,
+    num: options.Num = None,
+    seed: options.Seed = 2020,
+    alpha: options.Alpha = "drop",
+    on_bad_image: options.OnBadImage = "error",
+    crop: options.Crop = None,
+    labels: options.Labels = None,
+    no_cache: options.NoCache = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Compare statistics that are not comparable; the report warns of it.")
+    ] = False,
     json_file: Annotated[
         str | None,
         typer.Option(
@@ -105,7 +63,7 @@ def eval_command(
             show_default=False,
         ),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress on standard error.")] = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Measure GEN, alone or against REF, and print a table.
 
@@ -122,7 +80,7 @@ def eval_command(
         from genmetrics.cli.table import print_report
         from genmetrics.engine.evaluate import evaluate
 
-        joined = distributed.join_from_environment(_backend(device))
+        joined = distributed.join_from_environment(options.backend_of(device))
         first = distributed.current_shard().index == 0
         try:
             with showing_progress(quiet or not first) as progress:
@@ -131,7 +89,7 @@ def eval_command(
                     ref,
                     metrics,
                     extractor=extractor,
-                    weights=_parse_weights(weights or []),
+                    weights=options.parse_weights(weights or []),
                     device=device,
                     precision=precision,
                     batch_size=batch_size,
@@ -140,6 +98,10 @@ def eval_command(
                     seed=seed,
                     alpha=alpha,
                     on_bad_image=on_bad_image,
+                    crop=crop,
+                    labels=options.parse_labels(labels or []),
+                    cache=not no_cache,
+                    force=force,
                     progress=progress,
                 )
         finally:
@@ -157,30 +119,3 @@ def eval_command(
         if target is not None:
             report.save(target)
             print(f"report: {target}")
-
-
-def _parse_weights(given: list[str]) -> dict[str, Path] | str | None:
-    """``EXTRACTOR=PATH`` by extractor, or a lone PATH for the one extractor in use."""
-    from genmetrics.errors import UsageError
-    from genmetrics.extractors import EXTRACTORS
-
-    named: dict[str, Path] = {}
-    lone: list[str] = []
-    for entry in given:
-        extractor, _, path = entry.partition("=")
-        if path and extractor in EXTRACTORS:
-            named[extractor] = Path(path)
-        else:
-            lone.append(entry)
-    if lone and (named or len(lone) > 1):
-        raise UsageError(
-            f"'--weights {lone[0]}' does not say whose they are; with several, write each as EXTRACTOR=PATH"
-        )
-    return lone[0] if lone else (named or None)
-
-
-def _backend(device: str) -> str:
-    import torch
-
-    on_gpu = device.startswith("cuda") or (device == "auto" and torch.cuda.is_available())
-    return "nccl" if on_gpu else "gloo"

@@ -8,9 +8,11 @@ from typing import Annotated
 
 import typer
 
+from genmetrics.cli.cache import cache_app
 from genmetrics.cli.demo import demo_command
 from genmetrics.cli.eval import eval_command
 from genmetrics.cli.listing import list_command
+from genmetrics.cli.stats import stats_app
 from genmetrics.cli.weights import weights_app
 from genmetrics.errors import GenmetricsWarning
 
@@ -45,8 +47,10 @@ def _root(
 
 
 app.command("eval")(eval_command)
+app.add_typer(stats_app, name="stats")
 app.command("list")(list_command)
 app.add_typer(weights_app, name="weights")
+app.add_typer(cache_app, name="cache")
 app.command("demo")(demo_command)
 
 

@@ -48,7 +48,7 @@ def print_report(report: Report) -> None:
     rows = []
     for result in report.metrics.values():
         family = result.id.split(".")[0]
-        info = METRICS.get(result.id) if result.id in METRICS else generic[family]
+        info = METRICS.get(family) if family in METRICS else generic[family]
         spread = f"{result.extra['std']:.4g}" if "std" in result.extra else ""
         better = "higher" if info.higher_is_better else "lower"
         rows.append((result.id, f"{result.value:.6g}", spread, better, str(result.protocol)))

@@ -8,16 +8,18 @@ from typing import TypeVar
 
 from genmetrics.engine.options import Options
 from genmetrics.engine.plan import make_plan
-from genmetrics.engine.run import SourceLike, iter_compute_stats, iter_evaluate
+from genmetrics.engine.run import iter_compute_stats, iter_evaluate
+from genmetrics.engine.sides import SourceLike
 from genmetrics.errors import UsageError
 from genmetrics.extractors import EXTRACTORS
 from genmetrics.report.report import Report
 from genmetrics.stats.stats import Stats
-from genmetrics.types import AlphaPolicy, BadImagePolicy, Precision, Progress
+from genmetrics.types import AlphaPolicy, BadImagePolicy, Precision, Progress, Shard, Stage
 
 __all__ = ["compute_stats", "drive", "evaluate", "weights_by_extractor"]
 
 Result = TypeVar("Result")
+_WHOLE = Shard()
 
 
 def evaluate(
@@ -35,6 +37,10 @@ def evaluate(
     seed: int = Options.seed,
     alpha: AlphaPolicy = Options.alpha,
     on_bad_image: BadImagePolicy = Options.on_bad_image,
+    crop: str | None = Options.crop,
+    labels: str | Path | Mapping[Stage, str | Path] = Options.labels,
+    cache: bool = Options.cache,
+    force: bool = Options.force,
     progress: Callable[[Progress], None] | None = None,
 ) -> Report:
     """Measure a generated image set, alone or against a reference.
@@ -42,9 +48,8 @@ def evaluate(
     Under an initialised ``torch.distributed`` every rank reads its share, and all return the same report.
 
     Args:
-        gen: the generated set: a folder, zip, tar, npz or npy path (a prefix such as ``zip:`` forces the
-            kind), a sequence of image paths, an (n, 3, h, w) uint8 tensor, an (n, h, w, 3) uint8 array, an
-            ``ImageSource``, or ``Stats``.
+        gen: the generated set: whatever ``open_source`` takes, a statistics file of any known format (``stats:``
+            before its path forces that), or ``Stats``.
         ref: the reference set, likewise.
         metrics: metric ids; None takes ``fid,kid,isc`` with a reference and ``isc`` without one.
         extractor: the network on which to compute them; None takes each metric's own.
@@ -57,6 +62,12 @@ def evaluate(
         seed: of every random choice, 0..2³²−1.
         alpha: what becomes of transparency: ``drop``, or composited on ``white`` or ``black``.
         on_bad_image: ``error`` stops at an image that cannot be read, ``skip`` leaves it out and lists it.
+        crop: a centre crop and resize that every image undergoes first, such as ``adm-256``; the metrics' names
+            then say so. None leaves images as they are.
+        labels: where the classes of the images come from; see ``open_source``. A mapping gives it by side.
+        cache: keep the statistics of images on disk, and use those that are kept; they are known by the content
+            that they were made from.
+        force: compare what is not comparable; the report warns of it.
         progress: called with each progress record.
 
     Raises:
@@ -73,6 +84,10 @@ def evaluate(
         seed=seed,
         alpha=alpha,
         on_bad_image=on_bad_image,
+        crop=crop,
+        labels=labels,
+        cache=cache,
+        force=force,
     )
     return drive(iter_evaluate(gen, ref, metrics, options), progress)
 
@@ -91,6 +106,10 @@ def compute_stats(
     seed: int = Options.seed,
     alpha: AlphaPolicy = Options.alpha,
     on_bad_image: BadImagePolicy = Options.on_bad_image,
+    crop: str | None = Options.crop,
+    labels: str | Path | Mapping[Stage, str | Path] = Options.labels,
+    cache: bool = Options.cache,
+    shard: Shard = _WHOLE,
     progress: Callable[[Progress], None] | None = None,
 ) -> Stats:
     """Compute once all that the given metrics need of an image set, on either side.
@@ -108,6 +127,11 @@ def compute_stats(
         seed: of every random choice.
         alpha: what becomes of transparency.
         on_bad_image: what becomes of images that cannot be read.
+        crop: a centre crop and resize that every image undergoes first.
+        labels: where the classes of the images come from; they are kept with the statistics.
+        cache: keep the statistics of images on disk, and use those that are kept.
+        shard: which share of the images to read, where others are read elsewhere; ``Stats.merge`` puts the
+            statistics of all shares together.
         progress: called with each progress record.
 
     Raises:
@@ -124,6 +148,10 @@ def compute_stats(
         seed=seed,
         alpha=alpha,
         on_bad_image=on_bad_image,
+        crop=crop,
+        labels=labels,
+        cache=cache,
+        shard=shard,
     )
     return drive(iter_compute_stats(source, metrics, options), progress)
 

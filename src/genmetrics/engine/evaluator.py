@@ -12,16 +12,19 @@ from torch import Tensor
 
 from genmetrics import distributed
 from genmetrics.accumulators.content import ContentDigest
+from genmetrics.engine.comparable import check_comparable
 from genmetrics.engine.evaluate import drive, weights_by_extractor
 from genmetrics.engine.features import FeatureFeeder
-from genmetrics.engine.networks import load_networks
+from genmetrics.engine.networks import Networks
 from genmetrics.engine.options import Options
 from genmetrics.engine.plan import make_plan
-from genmetrics.engine.run import SourceLike, build_report, check_sides, open_side, side_statistics
+from genmetrics.engine.prepare import prepare_side
+from genmetrics.engine.run import build_report, merged_cautions
+from genmetrics.engine.sides import SourceLike, open_side
 from genmetrics.errors import StatisticsError, UsageError
 from genmetrics.report.report import Report
 from genmetrics.stats.stats import Stats
-from genmetrics.types import Precision, SideRecord
+from genmetrics.types import Need, Precision, SideRecord
 
 __all__ = ["Evaluator"]
 
@@ -46,6 +49,8 @@ class Evaluator:
         batch_size: int = Options.batch_size,
         workers: int | None = None,
         seed: int = Options.seed,
+        cache: bool = Options.cache,
+        force: bool = Options.force,
     ) -> None:
         """Load networks and reference.
 
@@ -59,6 +64,8 @@ class Evaluator:
             batch_size: images that go through the network at once.
             workers: threads that decode the reference.
             seed: of every random choice.
+            cache: keep the reference's statistics, and use those that are kept.
+            force: compare with a reference that is not comparable, with a warning.
 
         Raises:
             GenmetricsError: see ``genmetrics.errors``.
@@ -71,15 +78,21 @@ class Evaluator:
             batch_size=batch_size,
             workers=workers,
             seed=seed,
+            cache=cache,
+            force=force,
         )
         self._plan = make_plan(metrics, extractor, seed, ref is not None)
-        opened = None if ref is None or not self._plan.ref_needs else open_side(ref)
-        self._networks = load_networks(self._plan.gen_needs, self._options)
-        check_sides(self._plan, None, opened, self._networks)
+        needs = self._plan.ref_needs
+        side = None if ref is None or not needs else open_side(ref, "ref", self._options)
+        self._networks = Networks((need.extractor for need in self._plan.gen_needs), self._options)
         self._ref = None
-        if opened is not None:
-            steps = side_statistics(opened, self._plan.ref_needs, self._networks, self._options, "ref", {})
-            self._ref = drive(steps, None)
+        self._cautions: dict[Need, tuple[str, ...]] = {}
+        if side is not None:
+            prepared = prepare_side(side, "ref", needs, self._plan, self._networks, self._options)
+            ours = {need: self._networks.records([need])[need.extractor] for need in needs}
+            differing = check_comparable(self._plan, ours, prepared.records, force=force)
+            self._cautions = merged_cautions(prepared.cautions, differing)
+            self._ref = drive(prepared.complete({}), None)
         self.reset()
 
     def reset(self) -> None:
@@ -130,7 +143,10 @@ class Evaluator:
         side = SideRecord("Evaluator.update()", "tensors", content.num_samples, content.hexdigest())
         records = self._networks.records(self._plan.gen_needs)
         gen = Stats(accumulators, side, records, self._options.seed)
-        return drive(build_report(self._plan, gen, self._ref, self._networks, self._options, {}, self._started), None)
+        steps = build_report(
+            self._plan, gen, self._ref, self._networks, self._options, {}, self._started, cautions=self._cautions
+        )
+        return drive(steps, None)
 
 
 def _check_images(images: Tensor) -> None:

@@ -36,12 +36,12 @@ class FeatureFeeder:
         self.accumulators: dict[Need, Accumulator] = {}
         groups: dict[tuple[str, str], list[Need]] = {}
         for need in needs:
-            width = networks.extractors[need.extractor].features[need.feature]
+            width = networks.extractor(need.extractor).features[need.feature]
             self.accumulators[need] = build_accumulator(need, width, total)
             groups.setdefault((need.extractor, need.preprocess), []).append(need)
         self._device = networks.device
         self._groups = [
-            _Group(networks.extractors[extractor], preprocess, group, self.accumulators, batch_size)
+            _Group(networks.extractor(extractor), preprocess, group, self.accumulators, batch_size)
             for (extractor, preprocess), group in groups.items()
         ]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Generator, Iterable
-from typing import Literal
 
 import numpy as np
 
 from genmetrics import distributed
 from genmetrics.accumulators.content import ContentDigest
+from genmetrics.accumulators.labels import Labels
 from genmetrics.engine.features import FeatureFeeder
 from genmetrics.engine.networks import Networks
 from genmetrics.engine.options import Options
@@ -17,23 +17,51 @@ from genmetrics.errors import GenmetricsWarning, SourceError, UsageError
 from genmetrics.sources.base import BatchSpec, ImageSource
 from genmetrics.sources.loader import default_workers
 from genmetrics.stats.stats import Stats
-from genmetrics.types import Need, Progress, SideRecord, SkippedImage
+from genmetrics.types import Need, Part, Progress, Selection, Shard, SideRecord, SkippedImage, Stage
 
-__all__ = ["read_source", "select"]
+__all__ = ["Chosen", "choose", "read_source", "size_of"]
 
 
-def select(total: int, num: int | None, seed: int) -> tuple[int, ...] | None:
-    """The positions of ``num`` of ``total`` images, drawn with the seed, ascending; None for all of them.
+def size_of(source: ImageSource) -> int | None:
+    """How many images a source has; None for a stream that does not know."""
+    try:
+        return len(source)
+    except TypeError:
+        return None
+
+
+class Chosen:
+    """Which images of a source are used.
+
+    Attributes:
+        positions: ascending; None for all.
+        record: the same for people; None for all.
+        count: how many there are; None for a stream that does not know.
+    """
+
+    def __init__(self, positions: tuple[int, ...] | None, record: Selection | None, count: int | None) -> None:
+        self.positions = positions
+        self.record = record
+        self.count = count
+
+
+def choose(source: ImageSource, num: int | None, seed: int) -> Chosen:
+    """``num`` of a source's images, drawn with the seed; all of them for None.
+
+    Of a stream that does not know its length nothing can be drawn: its first ``num`` images are taken.
 
     Raises:
         UsageError: if there are fewer images than asked for.
     """
+    total = size_of(source)
     if num is None or num == total:
-        return None
+        return Chosen(None, None, total)
+    if total is None:
+        return Chosen(tuple(range(num)), Selection(num, None, None), num)
     if num > total:
-        raise UsageError(f"{num} images were asked for, and the generated set has {total}; lower --num")
-    chosen = np.random.default_rng(seed).choice(total, num, replace=False)
-    return tuple(int(position) for position in np.sort(chosen))
+        raise UsageError(f"{num} images were asked for, and '{source.description}' has {total}; lower --num")
+    drawn = np.random.default_rng(seed).choice(total, num, replace=False)
+    return Chosen(tuple(int(position) for position in np.sort(drawn)), Selection(num, total, seed), num)
 
 
 def read_source(
@@ -41,8 +69,10 @@ def read_source(
     needs: Iterable[Need],
     networks: Networks,
     options: Options,
-    stage: Literal["gen", "ref"],
-    selection: tuple[int, ...] | None = None,
+    stage: Stage,
+    chosen: Chosen,
+    *,
+    keep_logits: bool = False,
 ) -> Generator[Progress, None, Stats]:
     """Read a source once and return its statistics, the same on every rank.
 
@@ -52,21 +82,24 @@ def read_source(
         networks: the extractors that the needs name.
         options: how images are read.
         stage: which side this is, for the progress records.
-        selection: positions of the images to use; None uses all.
+        chosen: the images to use.
+        keep_logits: keep class logits in place of their sums, so that any splits can be made of them later and
+            the statistics merge with those of other sets.
 
     Raises:
         BadImageError: at images that cannot be read, if the options say so.
         SourceError: if the container is damaged, or no image is left.
     """
     needs = tuple(needs)
-    count = len(source) if selection is None else len(selection)
-    total = count if options.on_bad_image == "error" else None
+    count = chosen.count
+    total = count if options.on_bad_image == "error" and not keep_logits else None
     workers = default_workers() if options.workers is None else options.workers
-    spec = BatchSpec(options.batch_size, workers, options.alpha, options.on_bad_image, selection)
-    shard = distributed.current_shard()
-    expected = len(shard.range(count))
+    spec = BatchSpec(options.batch_size, workers, options.alpha, options.on_bad_image, chosen.positions, options.crop)
+    shard = _share(options.shard)
+    expected = None if count is None else len(shard.range(count))
     feeder = FeatureFeeder(needs, networks, options.batch_size, total)
     content = ContentDigest()
+    labels = Labels()
     skipped: list[SkippedImage] = []
     transparent = 0
     message = source.description
@@ -74,18 +107,21 @@ def read_source(
     for batch in source.batches(shard, spec):
         feeder.add(batch.images, batch.indices)
         content.update(batch.images, batch.indices)
+        if batch.labels is not None:
+            labels.update(batch.labels, batch.indices)
         skipped.extend(batch.skipped)
         transparent += batch.num_transparent
         done = content.num_samples - feeder.num_waiting + len(skipped)
         yield Progress(stage, done, expected, message)
     feeder.finish()
-    yield Progress(stage, content.num_samples + len(skipped), expected, message)
+    done = content.num_samples + len(skipped)
+    yield Progress(stage, done, done if expected is None else expected, message)
     accumulators = {need: distributed.merge_over_ranks(feeder.accumulators[need]) for need in needs}
     content = distributed.merge_over_ranks(content)
+    labels = distributed.merge_over_ranks(labels)
     all_skipped = tuple(image for part in distributed.gather(tuple(skipped)) for image in part)
     transparent = sum(distributed.gather(transparent))
-    if content.num_samples == 0:
-        raise SourceError(f"'{message}': none of its {count} images could be read; see the list of skipped images")
+    _check_complete(source, chosen, options.shard, content.num_samples, len(all_skipped))
     notes = list(source.notes)
     if transparent:
         notes.append(_transparency_note(transparent, content.num_samples, options))
@@ -93,8 +129,8 @@ def read_source(
             warnings.warn(f"'{message}': {notes[-1]}", GenmetricsWarning, stacklevel=2)
     if all_skipped:
         notes.append(f"{len(all_skipped)} images could not be read and were left out")
-    if selection is not None:
-        notes.append(f"{count} of {len(source)} images, drawn with seed {options.seed}")
+    if chosen.record is not None:
+        notes.append(_selection_note(chosen.record))
     side = SideRecord(
         source.description,
         source.kind,
@@ -102,8 +138,58 @@ def read_source(
         content.hexdigest(),
         all_skipped,
         tuple(notes),
+        chosen.record,
+        (_part(source, chosen, options.shard, content),),
     )
-    return Stats(accumulators, side, networks.records(needs), options.seed)
+    complete = labels if labels.num_samples == content.num_samples else None
+    return Stats(accumulators, side, networks.records(needs), options.seed, complete, source.class_names)
+
+
+def _share(wanted: Shard) -> Shard:
+    """This rank's share of the share that is read here."""
+    rank = distributed.current_shard()
+    return Shard(wanted.index * rank.count + rank.index, wanted.count * rank.count)
+
+
+def _check_complete(source: ImageSource, chosen: Chosen, shard: Shard, done: int, skipped: int) -> None:
+    wanted = done + skipped if chosen.count is None else len(shard.range(chosen.count))
+    if done + skipped < wanted:
+        raise SourceError(
+            f"'{source.description}' gave {done + skipped} images where {wanted} were asked for; lower --num"
+        )
+    if done == 0 and shard.count == 1:
+        raise SourceError(
+            f"'{source.description}': none of its {wanted} images could be read; see the list of skipped images"
+        )
+
+
+def _part(source: ImageSource, chosen: Chosen, shard: Shard, content: ContentDigest) -> Part:
+    """What a merge knows the set by: a whole one by its content, shards by their source."""
+    if shard.count == 1:
+        span = content.num_samples if chosen.count is None else chosen.count
+        return Part(source.description, source.kind, content.hexdigest(), span, ((0, span),))
+    if chosen.count is None:
+        raise UsageError(
+            f"'{source.description}' is a stream of unknown length, of which no share can be taken; leave out --shard, "
+            "or say with --num how many images it has"
+        )
+    identity = source.fingerprint().identity
+    if identity is None:
+        raise UsageError(
+            f"'{source.description}' cannot be told from another set without reading it, so that its shards could not "
+            "be known as parts of one; write the images to files"
+        )
+    if chosen.record is not None:
+        identity += f":{chosen.record.num}:{chosen.record.seed}"
+    share = shard.range(chosen.count)
+    covered = ((share.start, share.stop),) if len(share) else ()
+    return Part(source.description, source.kind, identity, chosen.count, covered)
+
+
+def _selection_note(selection: Selection) -> str:
+    if selection.seed is None:
+        return f"the first {selection.num} images"
+    return f"{selection.num} of {selection.of} images, drawn with seed {selection.seed}"
 
 
 def _transparency_note(transparent: int, total: int, options: Options) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import torch
@@ -11,59 +10,89 @@ import torch
 from genmetrics import distributed
 from genmetrics.engine.options import Options
 from genmetrics.errors import DeviceError, UsageError
-from genmetrics.extractors.base import Extractor, load_extractor
+from genmetrics.extractors.base import Extractor, load_extractor, locate_weights
+from genmetrics.extractors.weights import WeightsFile
 from genmetrics.preprocess.spec import get_preprocess
 from genmetrics.types import ExtractorRecord, Need
 
-__all__ = ["Networks", "load_networks", "resolve_device"]
+__all__ = ["Networks", "resolve_device"]
 
 
-@dataclass(frozen=True)
 class Networks:
-    """Extractors by id, all on one device and at one precision."""
+    """The extractors of a run, on one device and at one precision, each built when it is first used.
 
-    extractors: Mapping[str, Extractor]
-    device: torch.device
+    What the weights are is known without building: where all statistics are there already, no network is built.
+
+    Attributes:
+        device: where the networks run.
+        precision: how exactly they compute.
+    """
+
+    def __init__(self, names: Iterable[str], options: Options) -> None:
+        """Find device and weights.
+
+        Args:
+            names: ids of extractors.
+            options: device, precision and weight files.
+
+        Raises:
+            DeviceError: if the device does not exist.
+            WeightsError: if an extractor's weights are missing or refused.
+            UnknownNameError: if there is no extractor of a name.
+            UsageError: if weights are given for an extractor that is not used.
+        """
+        self.device = resolve_device(options.device)
+        self.precision = options.precision
+        self._given: dict[str, Path | None] = {}
+        self._found: dict[str, WeightsFile] = {}
+        self._built: dict[str, Extractor] = {}
+        names = list(dict.fromkeys(names))
+        unused = [name for name in options.weights if name not in names]
+        if unused:
+            raise UsageError(
+                f"weights were given for extractor {unused[0]!r}, which the asked metrics do not use "
+                f"(they use: {', '.join(names)})"
+            )
+        for name in names:
+            path = options.weights.get(name)
+            self._given[name] = None if path is None else Path(path)
+            found = locate_weights(name, self._given[name])
+            if found is None:
+                self.extractor(name)
+            else:
+                self._found[name] = found
+
+    def extractor(self, name: str) -> Extractor:
+        """The network of that name, built now if it was not yet.
+
+        Raises:
+            WeightsError: if the weights are damaged or do not fit.
+        """
+        if name not in self._built:
+            extractor = load_extractor(name, self._given[name])
+            extractor.to(self.device, self.precision)
+            self._built[name] = extractor
+        return self._built[name]
+
+    def weights(self, name: str) -> WeightsFile:
+        """The weight file of an extractor, which need not be built for it."""
+        return self._built[name].weights if name in self._built else self._found[name]
+
+    def can_be_cached(self, name: str) -> bool:
+        """Whether an extractor is known by its id and weights alone."""
+        return name in self._found
 
     def records(self, needs: Iterable[Need]) -> dict[str, ExtractorRecord]:
         """What a report says of the networks that meet these needs."""
         used: dict[str, set[str]] = {}
         for need in needs:
             used.setdefault(need.extractor, set()).add(need.preprocess)
-        return {name: self._record(self.extractors[name], ids) for name, ids in used.items()}
+        return {name: self._record(name, ids) for name, ids in used.items()}
 
-    def _record(self, extractor: Extractor, preprocess: Collection[str]) -> ExtractorRecord:
-        return ExtractorRecord(
-            extractor.weights.sha256,
-            extractor.weights.official,
-            extractor.precision,
-            {name: get_preprocess(name).as_dict() for name in sorted(preprocess)},
-        )
-
-
-def load_networks(needs: Iterable[Need], options: Options) -> Networks:
-    """Load every extractor that the needs name.
-
-    Raises:
-        DeviceError: if the device does not exist.
-        WeightsError: if an extractor's weights are missing, damaged or refused.
-        UsageError: if weights are given for an extractor that is not used.
-    """
-    device = resolve_device(options.device)
-    names = list(dict.fromkeys(need.extractor for need in needs))
-    unused = [name for name in options.weights if name not in names]
-    if unused:
-        raise UsageError(
-            f"weights were given for extractor {unused[0]!r}, which the asked metrics do not use "
-            f"(they use: {', '.join(names)})"
-        )
-    extractors = {}
-    for name in names:
-        path = options.weights.get(name)
-        extractor = load_extractor(name, None if path is None else Path(path))
-        extractor.to(device, options.precision)
-        extractors[name] = extractor
-    return Networks(extractors, device)
+    def _record(self, name: str, preprocess: Collection[str]) -> ExtractorRecord:
+        weights = self.weights(name)
+        specs = {spec: get_preprocess(spec).as_dict() for spec in sorted(preprocess)}
+        return ExtractorRecord(weights.sha256, weights.official, self.precision, specs)
 
 
 def resolve_device(name: str) -> torch.device:

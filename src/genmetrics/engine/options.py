@@ -9,7 +9,7 @@ from pathlib import Path
 
 from genmetrics.errors import UsageError
 from genmetrics.registry import did_you_mean
-from genmetrics.types import AlphaPolicy, BadImagePolicy, Precision
+from genmetrics.types import AlphaPolicy, BadImagePolicy, Precision, Shard, Stage
 
 __all__ = ["Options"]
 
@@ -29,6 +29,12 @@ class Options:
         seed: of every random choice.
         alpha: what becomes of transparency: ``drop``, or composited on ``white`` or ``black``.
         on_bad_image: ``error`` stops at an image that cannot be read, ``skip`` leaves it out and lists it.
+        crop: a centre crop and resize that every image undergoes first, such as ``adm-256``; None leaves images
+            as they are.
+        labels: where the images' classes come from, for both sides or by side; see ``open_source``.
+        cache: keep statistics of image sets, and use those that are kept.
+        force: compare what is not comparable, with a warning.
+        shard: which share of the images is read, where the others are read elsewhere.
     """
 
     extractor: str | None = None
@@ -41,6 +47,11 @@ class Options:
     seed: int = 2020
     alpha: AlphaPolicy = "drop"
     on_bad_image: BadImagePolicy = "error"
+    crop: str | None = None
+    labels: str | Path | Mapping[Stage, str | Path] = "auto"
+    cache: bool = True
+    force: bool = False
+    shard: Shard = field(default_factory=Shard)
 
     def __post_init__(self) -> None:
         _check_choice("precision", self.precision, typing.get_args(Precision))

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from genmetrics.accumulators.feature_bank import FeatureBank
+from genmetrics.accumulators.moments import Moments
+from genmetrics.engine.options import Options
 from genmetrics.errors import UsageError
 from genmetrics.extractors import EXTRACTORS
+from genmetrics.metrics import METRICS
 from genmetrics.metrics.base import Metric
 from genmetrics.metrics.resolve import build_metrics
-from genmetrics.types import Need
+from genmetrics.stats.stats import Stats
+from genmetrics.types import UNKNOWN, Need
 
-__all__ = ["Plan", "make_plan"]
+__all__ = ["Plan", "computable", "could_meet", "make_plan"]
 
 _WITH_REFERENCE = ("fid", "kid", "isc")
 _ALONE = ("isc",)
@@ -34,6 +39,10 @@ class Plan:
         comparing = (metric for metric in self.metrics if not metric.unary)
         return tuple(dict.fromkeys(need for metric in comparing for need in metric.needs))
 
+    def asking_for(self, need: Need) -> str:
+        """The first metric that needs this."""
+        return next(metric.id for metric in self.metrics if need in metric.needs)
+
 
 def make_plan(metrics: Sequence[str] | str | None, extractor: str | None, seed: int, has_reference: bool) -> Plan:
     """Resolve metric names.
@@ -49,11 +58,7 @@ def make_plan(metrics: Sequence[str] | str | None, extractor: str | None, seed: 
         UnknownNameError: if a name stands for nothing.
         UsageError: if nothing is asked for, or a metric needs a reference and there is none.
     """
-    if metrics is None:
-        names: Sequence[str] = _WITH_REFERENCE if has_reference else _ALONE
-    else:
-        names = metrics.split(",") if isinstance(metrics, str) else list(metrics)
-        names = [name.strip() for name in names if name.strip()]
+    names = _names(metrics, has_reference)
     if not names:
         raise UsageError("no metric was asked for; for example: -m fid,kid (`genmetrics list metrics` has them all)")
     plan = Plan(tuple(build_metrics(names, extractor, EXTRACTORS.get, seed)))
@@ -64,3 +69,48 @@ def make_plan(metrics: Sequence[str] | str | None, extractor: str | None, seed: 
             "(Python: ref=...), or ask for metrics of one set: -m isc"
         )
     return plan
+
+
+def _names(metrics: Sequence[str] | str | None, has_reference: bool) -> list[str]:
+    """The names that were typed, or those of the default."""
+    if metrics is None:
+        return [*(_WITH_REFERENCE if has_reference else _ALONE)]
+    given = metrics.split(",") if isinstance(metrics, str) else metrics
+    return [name.strip() for name in given if name.strip()]
+
+
+def computable(stats: Stats, *, widths_only: bool = False) -> list[Metric]:
+    """The metrics for which statistics hold what is needed of a set, in the order of the registry.
+
+    Args:
+        stats: the statistics.
+        widths_only: take unnamed statistics for whatever has their width, which only a metric's own name decides.
+    """
+    infos = list(METRICS.entries())
+    others = {need.extractor for need in stats.accumulators} - {UNKNOWN} - {info.extractor for info in infos}
+    names = [info.id for info in infos]
+    names += [
+        f"{info.generic}.{extractor}"
+        for extractor in sorted(others)
+        if extractor in EXTRACTORS
+        for info in infos
+        if info.generic and (info.role == "pool" or EXTRACTORS.get(extractor).logits)
+    ]
+    seed = Options.seed if stats.seed is None else stats.seed
+    return [
+        metric
+        for metric in build_metrics(names, None, EXTRACTORS.get, seed)
+        if all(could_meet(stats, need) if widths_only else stats.meets(need) for need in metric.needs)
+    ]
+
+
+def could_meet(stats: Stats, need: Need) -> bool:
+    """Whether unnamed statistics have the kind and width of a need."""
+    width = EXTRACTORS.get(need.extractor).features[need.feature]
+    return any(
+        key.extractor == UNKNOWN
+        and key.accumulator in (need.accumulator, "feature_bank")
+        and isinstance(held, Moments | FeatureBank)
+        and held.width == width
+        for key, held in stats.accumulators.items()
+    )

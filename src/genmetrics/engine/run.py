@@ -6,34 +6,21 @@ import math
 import time
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
 
 from genmetrics import distributed
-from genmetrics.engine.image_pass import read_source, select
-from genmetrics.engine.networks import Networks, load_networks
+from genmetrics.engine.comparable import check_comparable
+from genmetrics.engine.networks import Networks
 from genmetrics.engine.options import Options
-from genmetrics.engine.plan import Plan, make_plan
+from genmetrics.engine.plan import Plan, could_meet, make_plan
+from genmetrics.engine.prepare import prepare_side
+from genmetrics.engine.sides import Side, SourceLike, open_side
 from genmetrics.errors import StatisticsError, UsageError
 from genmetrics.report.report import Report
-from genmetrics.sources.base import ImageSource
-from genmetrics.sources.parse import open_source
 from genmetrics.stats.stats import Stats
 from genmetrics.types import ExtractorRecord, MetricResult, Need, Progress
 from genmetrics.versions import versions
 
-__all__ = [
-    "SourceLike",
-    "build_report",
-    "check_sides",
-    "iter_compute_stats",
-    "iter_evaluate",
-    "open_side",
-    "side_statistics",
-]
-
-#: A path or prefixed string, a sequence of paths, an (n, 3, h, w) uint8 tensor, an (n, h, w, 3) uint8 array, or
-#: an ``ImageSource``.
-SourceLike = Any
+__all__ = ["build_report", "iter_compute_stats", "iter_evaluate", "merged_cautions"]
 
 
 def iter_evaluate(
@@ -44,25 +31,49 @@ def iter_evaluate(
 ) -> Generator[Progress, None, Report]:
     """``evaluate`` as a generator of progress records that returns the report.
 
-    Names, options, sources, devices and weights are checked, in this order, before the first image is read.
+    Names, options, sides, devices, weights and whether the sides compare are checked, in this order, before the
+    first image is read.
     """
     started = time.perf_counter()
     plan = make_plan(metrics, options.extractor, options.seed, ref is not None)
-    gen_set, ref_set = open_side(gen), None if ref is None or not plan.ref_needs else open_side(ref)
-    if isinstance(gen_set, Stats) and options.num is not None:
+    gen_side = open_side(gen, "gen", options)
+    ref_side = None if ref is None or not plan.ref_needs else open_side(ref, "ref", options)
+    notes: tuple[str, ...] = ()
+    if metrics is None:
+        plan, notes = _what_can_be(plan, gen_side, ref_side)
+    if gen_side.source is None and options.num is not None:
         raise UsageError("'--num' chooses images, and the generated side is given as statistics; leave it out")
-    needs = [] if isinstance(gen_set, Stats) else list(plan.gen_needs)
-    if isinstance(ref_set, ImageSource):
-        needs += plan.ref_needs
-    networks = load_networks(needs, options)
-    check_sides(plan, gen_set, ref_set, networks)
-    seconds: dict[str, float] = {}
+    used = [] if gen_side.source is None else list(plan.gen_needs)
+    used += [] if ref_side is None or ref_side.source is None else plan.ref_needs
+    networks = Networks((need.extractor for need in used), options)
+    prepared = [prepare_side(gen_side, "gen", plan.gen_needs, plan, networks, options, num=options.num)]
+    if ref_side is not None:
+        prepared.append(prepare_side(ref_side, "ref", plan.ref_needs, plan, networks, options))
+    cautions = [side.cautions for side in prepared]
+    if len(prepared) == 2:
+        cautions.append(check_comparable(plan, prepared[0].records, prepared[1].records, force=options.force))
+    # Weights that do not fit come to light before any image is read.
+    for name in [name for side in prepared for name in side.extractors_to_run]:
+        networks.extractor(name)
 
+    seconds: dict[str, float] = {}
     ref_stats = None
-    if ref_set is not None:
-        ref_stats = yield from side_statistics(ref_set, plan.ref_needs, networks, options, "ref", seconds)
-    gen_stats = yield from side_statistics(gen_set, plan.gen_needs, networks, options, "gen", seconds)
-    return (yield from build_report(plan, gen_stats, ref_stats, networks, options, seconds, started))
+    if len(prepared) == 2:
+        ref_stats = yield from prepared[1].complete(seconds)
+    gen_stats = yield from prepared[0].complete(seconds)
+    return (
+        yield from build_report(
+            plan,
+            gen_stats,
+            ref_stats,
+            networks,
+            options,
+            seconds,
+            started,
+            cautions=merged_cautions(*cautions),
+            notes=notes,
+        )
+    )
 
 
 def iter_compute_stats(
@@ -70,12 +81,14 @@ def iter_compute_stats(
 ) -> Generator[Progress, None, Stats]:
     """``compute_stats`` as a generator of progress records that returns the statistics."""
     plan = make_plan(metrics, options.extractor, options.seed, has_reference=True)
-    opened = open_side(source)
-    if isinstance(opened, Stats):
+    side = open_side(source, "ref", options)
+    if side.source is None:
         raise UsageError("the source is statistics already; give the images themselves")
-    networks = load_networks(plan.gen_needs, options)
-    selection = select(len(opened), options.num, options.seed)
-    return (yield from read_source(opened, plan.gen_needs, networks, options, "ref", selection))
+    networks = Networks((need.extractor for need in plan.gen_needs), options)
+    # Of a file that holds statistics beside its images, the images were asked for.
+    images = Side(source=side.source)
+    prepared = prepare_side(images, "ref", plan.gen_needs, plan, networks, options, num=options.num, keep_logits=True)
+    return (yield from prepared.complete({}))
 
 
 def build_report(
@@ -86,8 +99,23 @@ def build_report(
     options: Options,
     seconds: dict[str, float],
     started: float,
+    *,
+    cautions: Mapping[Need, tuple[str, ...]],
+    notes: tuple[str, ...] = (),
 ) -> Generator[Progress, None, Report]:
-    """Compute the metrics of two finished sets and write down how they came about."""
+    """Compute the metrics of two finished sets and write down how they came about.
+
+    Args:
+        plan: the metrics.
+        gen: the generated set.
+        ref: the reference set.
+        networks: the extractors of the run.
+        options: its settings.
+        seconds: how long its stages took.
+        started: when it began, as ``time.perf_counter`` tells it.
+        cautions: what a reader must know of a number, by what it was computed from.
+        notes: what a reader must know of the run.
+    """
     began = time.perf_counter()
     extractors = {**(ref.extractors if ref else {}), **gen.extractors}
     results: dict[str, MetricResult] = {}
@@ -95,6 +123,8 @@ def build_report(
         yield Progress("metrics", done, len(plan.metrics), metric.id)
         result = metric.compute(gen, None if metric.unary else ref)
         _check_finite(result)
+        known = tuple(dict.fromkeys(text for need in metric.needs for text in cautions.get(need, ())))
+        result = replace(result, warnings=(*result.warnings, *known))
         results[result.id] = _with_provenance(result, extractors[result.protocol.extractor])
     yield Progress("metrics", len(plan.metrics), len(plan.metrics), "done")
     now = time.perf_counter()
@@ -110,60 +140,40 @@ def build_report(
         num_processes=distributed.current_shard().count,
         seed=options.seed,
         seconds=seconds,
+        notes=notes,
     )
 
 
-def check_sides(
-    plan: Plan, gen: ImageSource | Stats | None, ref: ImageSource | Stats | None, networks: Networks
-) -> None:
-    """Refuse, before any image is read, statistics that lack something or come from unlike networks.
-
-    Args:
-        plan: the metrics and their needs.
-        gen: the generated side; what is no ``Stats`` will go through the networks.
-        ref: the reference side, likewise.
-        networks: the extractors of the run.
-
-    Raises:
-        StatisticsError: naming what is missing, or the field that differs.
-    """
-    records: list[Mapping[str, ExtractorRecord]] = []
-    for side, needs in ((gen, plan.gen_needs), (ref, plan.ref_needs)):
-        if isinstance(side, Stats):
-            for need in needs:
-                side.get(need)
-        records.append(side.extractors if isinstance(side, Stats) else networks.records(needs))
-    for name in dict.fromkeys(need.extractor for need in plan.ref_needs):
-        ours, theirs = (of_side[name] for of_side in records)
-        for field in ("weights_sha256", "precision"):
-            if getattr(ours, field) != getattr(theirs, field):
-                raise StatisticsError(
-                    f"the two sides have different {field} of {name!r} (generated {getattr(ours, field)}, reference "
-                    f"{getattr(theirs, field)}); the number would mean nothing. Compute both with the same"
-                )
+def merged_cautions(*given: Mapping[Need, tuple[str, ...]]) -> dict[Need, tuple[str, ...]]:
+    """All texts of each need, each once."""
+    merged: dict[Need, tuple[str, ...]] = {}
+    for cautions in given:
+        for need, texts in cautions.items():
+            merged[need] = tuple(dict.fromkeys((*merged.get(need, ()), *texts)))
+    return merged
 
 
-def open_side(source: SourceLike | Stats) -> ImageSource | Stats:
-    """A side's statistics as they are, or its images, found but not read."""
-    return source if isinstance(source, Stats) else open_source(source)
+def _what_can_be(plan: Plan, gen: Side, ref: Side | None) -> tuple[Plan, tuple[str, ...]]:
+    """Of the default metrics those that given statistics allow, and a note of those that they do not."""
 
+    def possible(side: Side, needs: Sequence[Need]) -> bool:
+        if side.source is not None or side.stats is None:
+            return True
+        return all(side.stats.meets(need) or could_meet(side.stats, need) for need in needs)
 
-def side_statistics(
-    given: ImageSource | Stats,
-    needs: Sequence[Need],
-    networks: Networks,
-    options: Options,
-    stage: Literal["gen", "ref"],
-    seconds: dict[str, float],
-) -> Generator[Progress, None, Stats]:
-    """A side's statistics: as they are, or read from its images."""
-    if isinstance(given, Stats):
-        return given
-    began = time.perf_counter()
-    selection = select(len(given), options.num, options.seed) if stage == "gen" else None
-    stats = yield from read_source(given, needs, networks, options, stage, selection)
-    seconds[stage] = time.perf_counter() - began
-    return stats
+    kept = tuple(
+        metric
+        for metric in plan.metrics
+        if possible(gen, metric.needs) and (metric.unary or ref is None or possible(ref, metric.needs))
+    )
+    compares = [metric for metric in kept if not metric.unary]
+    if len(kept) == len(plan.metrics) or (ref is not None and not compares) or not kept:
+        return plan, ()
+    left_out = ", ".join(metric.id for metric in plan.metrics if metric not in kept)
+    return Plan(kept), (
+        f"of the default metrics {left_out} could not be computed: the given statistics do not hold what it takes; "
+        "`genmetrics stats show` says what they hold",
+    )
 
 
 def _check_finite(result: MetricResult) -> None:

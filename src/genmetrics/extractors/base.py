@@ -18,7 +18,7 @@ from genmetrics.preprocess.spec import Preprocess, get_preprocess
 from genmetrics.registry import load_target
 from genmetrics.types import ExtractorInfo, Precision
 
-__all__ = ["Extractor", "load_extractor"]
+__all__ = ["Extractor", "load_extractor", "locate_weights"]
 
 
 class Extractor(ABC):
@@ -35,6 +35,18 @@ class Extractor(ABC):
     def __init__(self, weights: Path | None) -> None:
         self.device = torch.device("cpu")
         self.precision: Precision = "exact"
+
+    @classmethod
+    def locate(cls, weights: Path | None) -> WeightsFile | None:
+        """The weight file that ``cls(weights)`` would use, found without building the network.
+
+        Implementing it is a promise: equal ids and equal weight files give equal features, so that what was
+        computed may be kept. None promises nothing; the network is then built for every run.
+
+        Raises:
+            WeightsError: if there is none, or it is refused.
+        """
+        return None
 
     @property
     def id(self) -> str:
@@ -92,6 +104,17 @@ class Extractor(ABC):
     @abstractmethod
     def forward(self, inputs: Float32[Tensor, "n 3 h w"], wanted: Collection[str]) -> dict[str, Tensor]:
         """Run the network on preprocessed inputs; called without gradients and at the chosen precision."""
+
+
+def locate_weights(name: str, weights: Path | None = None) -> WeightsFile | None:
+    """The weight file that ``load_extractor`` would use, without building anything; None if that cannot be told.
+
+    Raises:
+        UnknownNameError: if no extractor has that id.
+        WeightsError: if the weights are missing or refused.
+    """
+    located: WeightsFile | None = load_target(EXTRACTORS.get(name).target).locate(weights)
+    return located
 
 
 def load_extractor(name: str, weights: Path | None = None) -> Extractor:

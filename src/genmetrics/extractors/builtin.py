@@ -15,6 +15,7 @@ from genmetrics.extractors.efficientnet_lite import EfficientNetLite0
 from genmetrics.extractors.inception_v3 import InceptionV3
 from genmetrics.extractors.weights import (
     PublishedWeights,
+    WeightsFile,
     fetch_weights,
     find_weights,
     fresh_module,
@@ -66,11 +67,15 @@ class _PublishedExtractor(Extractor):
 
     def __init__(self, weights: Path | None) -> None:
         super().__init__(weights)
-        published = PUBLISHED[self.name]
         self.info = EXTRACTORS.get(self.name)
-        self.weights = find_weights(published, weights) or fetch_weights(published)
+        self.weights = self.locate(weights)
         state = load_state_dict(self.weights.path, self.name)
         self.network = fresh_module(self.module, state, self.weights.path, self.name)
+
+    @classmethod
+    def locate(cls, weights: Path | None) -> WeightsFile:
+        published = PUBLISHED[cls.name]
+        return find_weights(published, weights) or fetch_weights(published)
 
     def forward(self, inputs: Float32[Tensor, "n 3 h w"], wanted: Collection[str]) -> dict[str, Tensor]:
         outputs: dict[str, Tensor] = self.network(inputs, wanted)

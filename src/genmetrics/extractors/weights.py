@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -95,13 +96,20 @@ def file_sha256(path: Path) -> str:
     Raises:
         WeightsError: if it cannot be read.
     """
-    digest = hashlib.sha256()
     try:
-        with path.open("rb") as file:
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
+        state = path.stat()
+        return _sha256_of_state(path, (state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns))
     except OSError as error:
         raise WeightsError(f"'{path}' cannot be read: {error.strerror or error}") from error
+
+
+@lru_cache(maxsize=64)
+def _sha256_of_state(path: Path, state: tuple[int, ...]) -> str:
+    """Once for each state of a file: a run asks for the weights' hash before and when it builds the network."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
     return digest.hexdigest()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ class Report:
         num_processes: how many processes shared the images.
         seed: of every random choice.
         seconds: wall time of the stages.
+        notes: what a reader must know of the run as a whole.
     """
 
     metrics: Mapping[str, MetricResult]
@@ -43,6 +44,7 @@ class Report:
     num_processes: int
     seed: int
     seconds: Mapping[str, float]
+    notes: tuple[str, ...] = ()
 
     def __getitem__(self, name: str) -> MetricResult:
         """The result of a metric.
@@ -59,13 +61,14 @@ class Report:
     @property
     def warnings(self) -> tuple[str, ...]:
         """All that a reader must know, of the metrics and of the two sets, each once, with what it is about."""
-        found = [
+        found = list(self.notes)
+        found += [
             f"{name}: {note}"
             for name, side in (("gen", self.gen), ("ref", self.ref))
             if side is not None
             for note in side.notes
         ]
-        if self.ref is not None and self.gen.digest == self.ref.digest:
+        if self.ref is not None and self.gen.digest is not None and self.gen.digest == self.ref.digest:
             found.append(
                 "gen and ref are the same images (equal digests); a distance of a set from itself says nothing"
             )
@@ -106,6 +109,7 @@ class Report:
             "num_processes": self.num_processes,
             "seed": self.seed,
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
+            "notes": list(self.notes),
         }
 
     def to_json(self) -> str:
@@ -118,9 +122,9 @@ class Report:
         for result in self.metrics.values():
             spread = f"{result.extra['std']:.4g}" if "std" in result.extra else ""
             lines.append(f"| {result.id} | {result.value:.6g} | {spread} | `{result.protocol}` |")
-        lines += ["", f"gen: {self.gen.source} ({self.gen.num_samples} images)  "]
+        lines += ["", f"gen: {_described(self.gen)}  "]
         if self.ref is not None:
-            lines.append(f"ref: {self.ref.source} ({self.ref.num_samples} images)")
+            lines.append(f"ref: {_described(self.ref)}")
         if self.warnings:
             lines += ["", *(f"- {text}" for text in self.warnings)]
         return "\n".join(lines) + "\n"
@@ -134,6 +138,12 @@ class Report:
         write_text(Path(path), self.to_json() + "\n")
 
 
+def _described(side: SideRecord) -> str:
+    """A set in words."""
+    images = "an unknown number of images" if side.num_samples is None else f"{side.num_samples} images"
+    return f"{side.stats_file} ({images} of {side.source})" if side.stats_file else f"{side.source} ({images})"
+
+
 def _side(side: SideRecord) -> dict[str, Any]:
     return {
         "source": side.source,
@@ -142,4 +152,6 @@ def _side(side: SideRecord) -> dict[str, Any]:
         "digest": side.digest,
         "skipped": [{"name": image.name, "reason": image.reason} for image in side.skipped],
         "notes": list(side.notes),
+        "selection": None if side.selection is None else asdict(side.selection),
+        "stats_file": side.stats_file or None,
     }

@@ -13,6 +13,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -34,8 +35,14 @@ SCHEMA = 1
 _LABELS = "labels"
 
 
-def save_stats(stats: Stats, path: Path) -> None:
-    """Write statistics; see ``Stats.save``."""
+def save_stats(stats: Stats, path: Path, extra: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Write statistics; see ``Stats.save``.
+
+    Args:
+        stats: the statistics.
+        path: the file.
+        extra: further texts for the header.
+    """
     if path.suffix != ".safetensors":
         raise UsageError(f"statistics file '{path}': expected a name ending in .safetensors")
     prefixes = _prefixes(list(stats.accumulators))
@@ -52,6 +59,7 @@ def save_stats(stats: Stats, path: Path) -> None:
         "schema": str(SCHEMA),
         "fingerprint": json.dumps(fingerprint, ensure_ascii=False, sort_keys=True),
         "versions": json.dumps(dict(stats.versions), sort_keys=True),
+        **extra,
     }
     header["sha256"] = _checksum(tensors, header)
     # A tensor that shares its memory with another cannot be written; states may do that.

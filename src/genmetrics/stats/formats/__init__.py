@@ -18,3 +18,13 @@ def load_stats(path: str | Path) -> Stats:
     if is_stats_file(found) or found.suffix == ".safetensors":
         return load_own(found)
     raise StatisticsError(f"'{path}' is no statistics file that is known")
+
+
+def is_statistics(path: Path) -> bool:
+    """Whether a file is to be taken for statistics and not for images."""
+    return path.suffix == ".safetensors" or is_stats_file(path)
+
+
+def holds_images(path: Path) -> bool:
+    """Whether a statistics file holds images too, as an ADM reference does."""
+    return False

@@ -1,0 +1,174 @@
+"""Options that several commands share, and what becomes of their texts."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from genmetrics.types import AlphaPolicy, BadImagePolicy, Precision, Shard, Stage
+
+__all__ = [
+    "Alpha",
+    "BatchSize",
+    "Crop",
+    "Device",
+    "Extractor",
+    "Labels",
+    "NetworkPrecision",
+    "NoCache",
+    "Num",
+    "OnBadImage",
+    "Quiet",
+    "Seed",
+    "Weights",
+    "Workers",
+    "backend_of",
+    "parse_labels",
+    "parse_shard",
+    "parse_weights",
+]
+
+Extractor = Annotated[
+    str | None,
+    typer.Option(
+        "--extractor",
+        metavar="ID",
+        help="Compute the metrics on this network; their names then say so. [default: each metric's own]",
+        show_default=False,
+    ),
+]
+Weights = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--weights",
+        metavar="[EXTRACTOR=]PATH",
+        help="A weight file in place of the published one; may be given again for another extractor.",
+        show_default=False,
+    ),
+]
+Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda[:N]|mps", help="Where the networks run.")]
+NetworkPrecision = Annotated[
+    Precision,
+    typer.Option("--precision", metavar="exact|tf32|bf16", help="Only 'exact' is the published protocols'."),
+]
+BatchSize = Annotated[
+    int, typer.Option("--batch-size", metavar="N", help="Images in a network batch; changes no number.")
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        metavar="N",
+        help="Decoding threads; changes no number. [default: one a core, at most 8]",
+        show_default=False,
+    ),
+]
+Num = Annotated[
+    int | None,
+    typer.Option(
+        "--num",
+        metavar="N",
+        help="Use N of the images, drawn with the seed. [default: all]",
+        show_default=False,
+    ),
+]
+Seed = Annotated[int, typer.Option("--seed", metavar="S", help="The seed of every random choice.")]
+Alpha = Annotated[
+    AlphaPolicy,
+    typer.Option(
+        "--alpha",
+        metavar="drop|white|black",
+        help="Transparency: dropped, as in the published protocols, or composited.",
+    ),
+]
+OnBadImage = Annotated[
+    BadImagePolicy,
+    typer.Option("--on-bad-image", metavar="error|skip", help="Stop at an unreadable image, or list it and go on."),
+]
+Crop = Annotated[
+    str | None,
+    typer.Option(
+        "--crop",
+        metavar="HOW-SIZE",
+        help="Crop and resize every image first: adm-256, pil-bicubic-256, pil-bilinear-256, square-256; the metrics' "
+        "names then say so.",
+        show_default=False,
+    ),
+]
+Labels = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--labels",
+        metavar="[gen=|ref=]WHAT",
+        help="Where the images' classes come from: auto (what the container says), folders, none, or a .json, .csv or "
+        ".npy file. [default: auto]",
+        show_default=False,
+    ),
+]
+NoCache = Annotated[
+    bool, typer.Option("--no-cache", help="Neither use nor keep statistics of earlier runs; see `genmetrics cache`.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress on standard error.")]
+
+_SHARD = re.compile(r"(\d+)/(\d+)")
+_SIDES: tuple[Stage, ...] = ("gen", "ref")
+
+
+def parse_weights(given: list[str]) -> dict[str, Path] | str | None:
+    """``EXTRACTOR=PATH`` by extractor, or a lone PATH for the one extractor in use."""
+    from genmetrics.errors import UsageError
+    from genmetrics.extractors import EXTRACTORS
+
+    named: dict[str, Path] = {}
+    lone: list[str] = []
+    for entry in given:
+        extractor, _, path = entry.partition("=")
+        if path and extractor in EXTRACTORS:
+            named[extractor] = Path(path)
+        else:
+            lone.append(entry)
+    if lone and (named or len(lone) > 1):
+        raise UsageError(
+            f"'--weights {lone[0]}' does not say whose they are; with several, write each as EXTRACTOR=PATH"
+        )
+    return lone[0] if lone else (named or None)
+
+
+def parse_labels(given: list[str]) -> str | dict[Stage, str | Path]:
+    """``gen=WHAT`` and ``ref=WHAT`` by side, or a lone WHAT for both."""
+    from genmetrics.errors import UsageError
+
+    named: dict[Stage, str | Path] = {}
+    lone: list[str] = []
+    for entry in given:
+        side = next((side for side in _SIDES if entry.startswith(f"{side}=")), None)
+        if side is None:
+            lone.append(entry)
+        else:
+            named[side] = entry.removeprefix(f"{side}=")
+    if len(lone) > 1 or (lone and named):
+        raise UsageError(f"'--labels {lone[0]}' does not say for which side; write gen={lone[0]} or ref={lone[0]}")
+    return lone[0] if lone else (named or "auto")
+
+
+def parse_shard(text: str | None) -> Shard:
+    """``I/N`` with I from 0."""
+    from genmetrics.errors import UsageError
+
+    if text is None:
+        return Shard()
+    match = _SHARD.fullmatch(text)
+    if match is None or int(match[1]) >= int(match[2]):
+        raise UsageError(f"--shard {text}: expected I/N with I from 0 to N-1, such as 0/8 for the first of eight")
+    return Shard(int(match[1]), int(match[2]))
+
+
+def backend_of(device: str) -> str:
+    """How processes that torchrun started talk to one another."""
+    import torch
+
+    on_gpu = device.startswith("cuda") or (device == "auto" and torch.cuda.is_available())
+    return "nccl" if on_gpu else "gloo"

@@ -1,0 +1,69 @@
+"""Whether the features of two sides compare: the same weights, precision and preprocessing behind them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from genmetrics.engine.plan import Plan
+from genmetrics.errors import StatisticsError
+from genmetrics.types import ExtractorRecord, Need
+
+__all__ = ["check_comparable"]
+
+_FIELDS = ("weights_sha256", "precision")
+
+
+def check_comparable(
+    plan: Plan, gen: Mapping[Need, ExtractorRecord], ref: Mapping[Need, ExtractorRecord], *, force: bool
+) -> dict[Need, tuple[str, ...]]:
+    """Refuse two sides whose features come from unlike networks.
+
+    Args:
+        plan: the metrics and their needs.
+        gen: the network behind each need of the generated side.
+        ref: likewise of the reference side.
+        force: take unlike ones, with a caution.
+
+    Returns:
+        What a reader of a number must know, by need: what differs, or what a side does not say.
+
+    Raises:
+        StatisticsError: naming the field that differs.
+    """
+    cautions: dict[Need, tuple[str, ...]] = {}
+    for need in plan.ref_needs:
+        ours, theirs = gen[need], ref[need]
+        texts = []
+        for field, of_gen, of_ref in _stated(need, ours, theirs):
+            if of_gen is None or of_ref is None:
+                side = "generated" if of_gen is None else "reference"
+                if field == "weights_sha256":
+                    texts.append(
+                        f"the {side} statistics do not say with which weights of {need.extractor!r} they were made; "
+                        "that both sides have the same is not checked"
+                    )
+            elif of_gen != of_ref:
+                what = f"different {field} of {need.extractor!r} (generated {of_gen}, reference {of_ref})"
+                if not force:
+                    raise StatisticsError(
+                        f"the two sides have {what}; the number would mean nothing. Compute both with the same: build "
+                        f"the statistics again (`genmetrics stats build SRC -o FILE -m {plan.asking_for(need)}`), or "
+                        "give the options with which they were built; --force computes it all the same, with a warning"
+                    )
+                texts.append(f"forced: the two sides have {what}; the number compares with no other")
+        cautions[need] = tuple(texts)
+    return cautions
+
+
+def _stated(need: Need, gen: ExtractorRecord, ref: ExtractorRecord) -> list[tuple[str, object, object]]:
+    """Each field with what both sides say of it."""
+    return [
+        *((field, getattr(gen, field), getattr(ref, field)) for field in _FIELDS),
+        ("preprocess", _text(gen.preprocess.get(need.preprocess)), _text(ref.preprocess.get(need.preprocess))),
+    ]
+
+
+def _text(spec: Mapping[str, object] | None) -> str | None:
+    """A preprocessing as text: out of a file come lists where the code has tuples."""
+    return None if spec is None else json.dumps(dict(spec), sort_keys=True)

@@ -1,0 +1,126 @@
+"""What statistics are, and what can be computed from them; and saying of them what their file does not."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from typing import Any
+
+from genmetrics.accumulators.moments import Moments
+from genmetrics.engine.options import Options
+from genmetrics.engine.plan import computable, make_plan
+from genmetrics.errors import StatisticsError, UsageError
+from genmetrics.stats.io import fingerprint_dict
+from genmetrics.stats.stats import Stats, describe_need
+from genmetrics.types import UNKNOWN, ExtractorRecord, Need, Part
+
+__all__ = ["Description", "describe", "needs_of", "with_num_samples", "with_protocol"]
+
+
+@dataclass(frozen=True)
+class Description:
+    """What ``genmetrics stats show`` says.
+
+    Attributes:
+        stats: the statistics.
+        as_reference: the metrics for which they can be the reference.
+        as_generated: the metrics that can be computed of them as the generated set.
+        could_be: where the file does not say what they are of, the metrics whose width they have.
+    """
+
+    stats: Stats
+    as_reference: tuple[str, ...]
+    as_generated: tuple[str, ...]
+    could_be: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as plain values."""
+        return {
+            **fingerprint_dict(self.stats),
+            "stats_file": self.stats.side.stats_file or None,
+            "holds": [describe_need(need) for need in self.stats.accumulators],
+            "num_labels": None if self.stats.labels is None else self.stats.labels.num_samples,
+            "as_reference": list(self.as_reference),
+            "as_generated": list(self.as_generated),
+            "could_be": list(self.could_be),
+            "versions": dict(self.stats.versions),
+        }
+
+
+def describe(stats: Stats) -> Description:
+    """Find out what can be computed."""
+    exact = computable(stats)
+    could_be = [metric.id for metric in computable(stats, widths_only=True)]
+    return Description(
+        stats,
+        tuple(metric.id for metric in exact if not metric.unary),
+        tuple(metric.id for metric in exact),
+        tuple(could_be),
+    )
+
+
+def needs_of(metric: str) -> tuple[Need, ...]:
+    """What a metric needs of a set.
+
+    Raises:
+        UnknownNameError: if there is no metric of that name.
+    """
+    return make_plan([metric], None, Options.seed, has_reference=True).gen_needs
+
+
+def with_protocol(stats: Stats, metric: str) -> Stats:
+    """Statistics of a file that does not say what they are of, under the protocol of a metric.
+
+    Raises:
+        UnknownNameError: if there is no metric of that name.
+        UsageError: if the file does say it.
+        StatisticsError: if nothing in it has the width.
+    """
+    if not any(need.extractor == UNKNOWN for need in stats.accumulators):
+        raise UsageError(
+            f"'{stats.name}' says itself what it is of ({stats.holdings()}); it cannot be called anything else"
+        )
+    accumulators = {}
+    need = needs_of(metric)[0]
+    width = [other.id for other in computable(stats, widths_only=True)]
+    if metric not in width:
+        raise StatisticsError(
+            f"'{stats.name}' cannot be the statistics of {metric!r}: their width is another; of that width are: "
+            f"{', '.join(width) or 'none that is known'}"
+        )
+    for key, held in stats.accumulators.items():
+        named = replace(key, extractor=need.extractor, preprocess=need.preprocess, feature=need.feature)
+        accumulators[named if key.extractor == UNKNOWN else key] = held
+    extractors = {name: record for name, record in stats.extractors.items() if name != UNKNOWN}
+    extractors.setdefault(need.extractor, ExtractorRecord(None, None, None))
+    note = f"that its statistics are those of {metric!r} is not in the original file; it was said when it was converted"
+    return replace(
+        stats,
+        accumulators=accumulators,
+        extractors=extractors,
+        side=replace(stats.side, notes=(*stats.side.notes, note)),
+    )
+
+
+def with_num_samples(stats: Stats, count: int) -> Stats:
+    """Statistics of a file that does not say how many images they are of, with their number.
+
+    Raises:
+        UsageError: if the file does say it, or the number is below 2.
+    """
+    if stats.num_samples is not None:
+        raise UsageError(f"'{stats.name}' says itself that it is of {stats.num_samples} images")
+    if count < 2:
+        raise UsageError(f"--num-samples {count}: expected at least 2")
+    accumulators = {
+        need: Moments.from_covariance(held.mean(), held.covariance(), count) if isinstance(held, Moments) else held
+        for need, held in stats.accumulators.items()
+    }
+    content = hashlib.sha256()
+    for held in accumulators.values():
+        for value in held.state().values():
+            content.update(value.contiguous().numpy().tobytes())
+    part = Part(stats.side.source, stats.side.kind, content.hexdigest(), count, ((0, count),))
+    note = f"that it is of {count} images is not in the original file; it was said when it was converted"
+    side = replace(stats.side, num_samples=count, parts=(part,), notes=(*stats.side.notes, note))
+    return replace(stats, accumulators=accumulators, side=side)

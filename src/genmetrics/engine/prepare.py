@@ -1,0 +1,177 @@
+"""Where everything that a side of a run needs comes from: given, kept from earlier, or computed from its images."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from genmetrics.accumulators.base import Accumulator
+from genmetrics.engine.binding import Bound, bind
+from genmetrics.engine.image_pass import Chosen, choose, read_source
+from genmetrics.engine.networks import Networks
+from genmetrics.engine.options import Options
+from genmetrics.engine.plan import Plan
+from genmetrics.engine.remember import Memory
+from genmetrics.engine.sides import Side
+from genmetrics.sources.base import ImageSource
+from genmetrics.stats.stats import Stats
+from genmetrics.types import ExtractorRecord, Need, Progress, SideRecord, Stage
+
+__all__ = ["PreparedSide", "prepare_side"]
+
+_SIDES: Mapping[Stage, str] = {"gen": "generated", "ref": "reference"}
+
+
+@dataclass(frozen=True)
+class _Images:
+    """What comes from the images of a side.
+
+    Attributes:
+        source: the images.
+        chosen: those that are used.
+        memory: what was kept of them.
+        recalled: statistics that were kept from earlier, by need.
+        missing: what is left to compute.
+        keep_logits: whether logits are kept in place of their sums.
+    """
+
+    source: ImageSource
+    chosen: Chosen
+    memory: Memory
+    recalled: Mapping[Need, Stats]
+    missing: tuple[Need, ...]
+    keep_logits: bool
+
+
+@dataclass(frozen=True)
+class PreparedSide:
+    """A side of which it is known where everything comes from.
+
+    Attributes:
+        stage: which side it is.
+        records: the network behind each need of the side.
+        cautions: what a reader must know of numbers from this side, by need.
+    """
+
+    stage: Stage
+    records: Mapping[Need, ExtractorRecord]
+    cautions: Mapping[Need, tuple[str, ...]]
+    _given: Stats | None
+    _images: _Images | None
+    _networks: Networks = field(repr=False)
+    _options: Options = field(repr=False)
+
+    @property
+    def extractors_to_run(self) -> tuple[str, ...]:
+        """The networks that images have to go through."""
+        missing = self._images.missing if self._images is not None else ()
+        return tuple(dict.fromkeys(need.extractor for need in missing))
+
+    def complete(self, seconds: dict[str, float]) -> Generator[Progress, None, Stats]:
+        """Compute what is missing, and give back all of the side's statistics.
+
+        Args:
+            seconds: gets the time that reading took, under the name of the stage.
+        """
+        if self._images is None:
+            assert self._given is not None
+            return self._given
+        found = list(self._images.recalled.values())
+        if self._images.missing:
+            began = time.perf_counter()
+            computed = yield from read_source(
+                self._images.source,
+                self._images.missing,
+                self._networks,
+                self._options,
+                self.stage,
+                self._images.chosen,
+                keep_logits=self._images.keep_logits,
+            )
+            seconds[self.stage] = time.perf_counter() - began
+            self._images.memory.keep(computed, self._images.missing)
+            found.append(computed)
+        return _combined(self._given, found)
+
+
+def prepare_side(
+    side: Side,
+    stage: Stage,
+    needs: Sequence[Need],
+    plan: Plan,
+    networks: Networks,
+    options: Options,
+    *,
+    num: int | None = None,
+    keep_logits: bool = False,
+) -> PreparedSide:
+    """Find out where everything that a side needs comes from; nothing is read yet.
+
+    Args:
+        side: what was given.
+        stage: which side it is.
+        needs: what the metrics need of it.
+        plan: the metrics.
+        networks: the extractors of the run.
+        options: how images are read.
+        num: how many of the images are used; None for all.
+        keep_logits: keep class logits in place of their sums; see ``read_source``.
+
+    Raises:
+        StatisticsError: if given statistics lack something, or are of something else.
+        UsageError: if there are fewer images than asked for.
+    """
+    bound = Bound(None, tuple(needs), {})
+    if side.stats is not None:
+        can_compute = side.source is not None
+        bound = bind(side.stats, needs, plan, force=options.force, can_compute=can_compute, side=_SIDES[stage])
+    images = None
+    if side.source is not None and bound.missing:
+        chosen = choose(side.source, num, options.seed)
+        memory = Memory(side.source, networks, options, chosen.positions, keep_logits)
+        recalled = memory.recall(bound.missing)
+        missing = tuple(need for need in bound.missing if need not in recalled)
+        images = _Images(side.source, chosen, memory, recalled, missing, keep_logits)
+    records = {need: networks.records([need])[need.extractor] for need in bound.missing}
+    if bound.stats is not None:
+        records |= {need: bound.stats.extractors[need.extractor] for need in needs if need not in records}
+    return PreparedSide(stage, records, bound.cautions, bound.stats, images, networks, options)
+
+
+def _combined(given: Stats | None, found: Sequence[Stats]) -> Stats:
+    """One set of statistics of the same images that were computed in several runs, and of those of a file."""
+    # Of the images all say the same, but the run that read them last says it of all that was read in it.
+    images = found[-1]
+    accumulators: dict[Need, Accumulator] = {}
+    extractors: dict[str, ExtractorRecord] = {}
+    for stats in (*found, *(() if given is None else (given,))):
+        accumulators |= {need: held for need, held in stats.accumulators.items() if need not in accumulators}
+        for name, record in stats.extractors.items():
+            preprocess = {**record.preprocess, **(extractors[name].preprocess if name in extractors else {})}
+            known = extractors.get(name, record)
+            extractors[name] = ExtractorRecord(known.weights_sha256, known.official, known.precision, preprocess)
+    side = images.side if given is None else _mixed_side(given, images)
+    return Stats(accumulators, side, extractors, images.seed, images.labels, images.class_names, images.versions)
+
+
+def _mixed_side(given: Stats, images: Stats) -> SideRecord:
+    """The record of a file that holds statistics of one set and images of another."""
+    held = given.holdings()
+    computed = ", ".join(sorted({need.accumulator.replace("_", " ") for need in images.accumulators}))
+    note = (
+        f"'{given.name}' holds {held}, which were used as they are; the rest ({computed}) was computed from its "
+        f"{images.num_samples} images, which need not be the images that those are of"
+    )
+    notes = (*given.side.notes, note, *images.side.notes)
+    return SideRecord(
+        given.name,
+        given.side.kind,
+        images.num_samples,
+        images.side.digest,
+        images.side.skipped,
+        notes,
+        images.side.selection,
+        images.side.parts,
+        given.side.stats_file,
+    )
