@@ -44,7 +44,9 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     try:
         try:
             os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+            mode = temporary.stat().st_mode
             write(temporary)
+            temporary.chmod(mode)  # some writers put a file of their own in its place
             # A system that finds the disk full only when it writes the blocks must say so before the move.
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())

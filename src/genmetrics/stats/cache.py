@@ -37,8 +37,8 @@ OFF = "off"
 _DEFAULT_BYTES = 10 * 10**9
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _KEY = "cache_key"
-#: What a process that was killed left of a write is removed when it is this old.
-_ABANDONED_SECONDS = 24 * 3600
+#: What a process that was killed left of a write is removed when nothing was added to it for this long.
+_ABANDONED_SECONDS = 3600
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ class StatsCache:
             OutputError: if a file cannot be removed.
         """
         count = size = 0
-        for path in [*self._files(), *self._unfinished()]:
+        for path in [*self._files(), *self._abandoned()]:
             try:
                 length = path.stat().st_size
                 path.unlink()
@@ -176,16 +176,19 @@ class StatsCache:
     def _files(self) -> Iterator[Path]:
         return self.folder.glob("??/*.safetensors")
 
-    def _unfinished(self) -> Iterator[Path]:
-        return self.folder.glob("??/.*.part")
+    def _abandoned(self) -> Iterator[Path]:
+        """What is left of writes that were interrupted; those that still go on are let alone."""
+        now = time.time()
+        for path in self.folder.glob("??/.*"):
+            with suppress(OSError):
+                if now - path.stat().st_mtime > _ABANDONED_SECONDS:
+                    yield path
 
     def _make_room(self, newest: Path) -> None:
         """Remove the entries that were not used for longest until the rest fits; the newest one goes last."""
-        now = time.time()
-        for path in self._unfinished():
+        for path in self._abandoned():
             with suppress(OSError):
-                if now - path.stat().st_mtime > _ABANDONED_SECONDS:
-                    path.unlink()
+                path.unlink()
         states = []
         for path in self._files():
             with suppress(OSError):
