@@ -118,13 +118,18 @@ def array_header(file: io.BufferedIOBase, size: int) -> tuple[tuple[int, ...], n
     Raises:
         ValueError: if it is damaged, such as by promising more values than there are.
     """
-    version = np.lib.format.read_magic(file)
-    if version == (1, 0):
-        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-    elif version == (2, 0):
-        shape, _, dtype = np.lib.format.read_array_header_2_0(file)
-    else:
-        raise ValueError(f"version {version[0]}.{version[1]} of the npy format holds no numbers")
+    try:
+        version = np.lib.format.read_magic(file)
+        if version == (1, 0):
+            shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+        elif version == (2, 0):
+            shape, _, dtype = np.lib.format.read_array_header_2_0(file)
+        else:
+            raise ValueError(f"version {version[0]}.{version[1]} of the npy format holds no numbers")
+    except OSError:
+        raise
+    except Exception as error:  # numpy parses the header as Python, which fails in many ways
+        raise ValueError(str(error)) from error
     held, promised = size - file.tell(), math.prod(shape) * dtype.itemsize
     if held != promised and not dtype.hasobject:
         raise ValueError(f"it holds {held:,} bytes of values, its header says {promised:,}")
