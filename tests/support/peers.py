@@ -1,6 +1,6 @@
 """Other people's metric code: importing it where torchvision has no build for this torch.
 
-Both peers import torchvision, which registers shape functions for operators of its compiled half at import. With
+The peers import torchvision, which registers shape functions for operators of its compiled half at import. With
 a torch of another build that half does not load and the import fails. The peers use none of these operators, so
 declaring them is enough.
 """
@@ -17,7 +17,11 @@ import torch
 __all__ = ["PEERS", "declare_torchvision_operators", "import_peer"]
 
 #: The releases that the conformance tests state their tolerances for.
-PEERS = {"torch_fidelity": "torch-fidelity 0.4.0", "pytorch_fid": "pytorch-fid 0.3.0"}
+PEERS = {
+    "cleanfid": "clean-fid 0.1.35",
+    "pytorch_fid": "pytorch-fid 0.3.0",
+    "torch_fidelity": "torch-fidelity 0.4.0",
+}
 
 # The declarations last as long as this object.
 _declared: list[torch.library.Library] = []

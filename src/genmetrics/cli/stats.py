@@ -77,7 +77,7 @@ def build_command(
         from genmetrics import distributed
         from genmetrics.engine.evaluate import compute_stats
         from genmetrics.files import check_writable
-        from genmetrics.stats.formats.write import check_name, save_as
+        from genmetrics.stats.formats import check_name, save_as
 
         check_name(output)
         check_writable(output)
@@ -127,7 +127,7 @@ def merge_command(
     """Put statistics together: shards of one set, or several sets as one."""
     with reporting_errors():
         from genmetrics.files import check_writable
-        from genmetrics.stats.formats.write import check_name, save_as
+        from genmetrics.stats.formats import check_name, save_as
         from genmetrics.stats.merge import merge_stats
         from genmetrics.stats.stats import Stats
 
@@ -195,7 +195,7 @@ def convert_command(
     with reporting_errors():
         from genmetrics.engine.describe import needs_of, with_num_samples, with_protocol
         from genmetrics.files import check_writable
-        from genmetrics.stats.formats.write import check_name, save_as
+        from genmetrics.stats.formats import check_name, save_as
         from genmetrics.stats.stats import Stats
 
         check_name(output)

@@ -66,4 +66,4 @@ def _stated(need: Need, gen: ExtractorRecord, ref: ExtractorRecord) -> list[tupl
 
 def _text(spec: Mapping[str, object] | None) -> str | None:
     """A preprocessing as text: out of a file come lists where the code has tuples."""
-    return None if spec is None else json.dumps(dict(spec), sort_keys=True)
+    return json.dumps(dict(spec), sort_keys=True) if spec else None

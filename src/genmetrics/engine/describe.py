@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,8 +10,9 @@ from genmetrics.engine.options import Options
 from genmetrics.engine.plan import computable, make_plan
 from genmetrics.errors import StatisticsError, UsageError
 from genmetrics.stats.io import fingerprint_dict
+from genmetrics.stats.parts import part_of_statistics
 from genmetrics.stats.stats import Stats, describe_need
-from genmetrics.types import UNKNOWN, ExtractorRecord, Need, Part
+from genmetrics.types import UNKNOWN, ExtractorRecord, Need
 
 __all__ = ["Description", "describe", "needs_of", "with_num_samples", "with_protocol"]
 
@@ -116,11 +116,7 @@ def with_num_samples(stats: Stats, count: int) -> Stats:
         need: Moments.from_covariance(held.mean(), held.covariance(), count) if isinstance(held, Moments) else held
         for need, held in stats.accumulators.items()
     }
-    content = hashlib.sha256()
-    for held in accumulators.values():
-        for value in held.state().values():
-            content.update(value.contiguous().numpy().tobytes())
-    part = Part(stats.side.source, stats.side.kind, content.hexdigest(), count, ((0, count),))
+    part = part_of_statistics(stats.side.source, stats.side.kind, count, accumulators.values())
     note = f"that it is of {count} images is not in the original file; it was said when it was converted"
     side = replace(stats.side, num_samples=count, parts=(part,), notes=(*stats.side.notes, note))
     return replace(stats, accumulators=accumulators, side=side)
