@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
+
+from environment import environment
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULT = ROOT / "benchmarks" / "results" / "memory_of_fid.json"
@@ -31,7 +30,7 @@ import genmetrics as gm
 import genmetrics.engine.evaluate
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 imported, began = peak(), time.perf_counter()
-report = gm.evaluate(sys.argv[1], sys.argv[2], ["fid"], weights=sys.argv[3], device="cpu")
+report = gm.evaluate(sys.argv[1], sys.argv[2], ["fid"], weights=sys.argv[3], device="cpu", cache=False)
 print(json.dumps({"imported": imported, "peak": peak(), "fid": report["fid"].value,
                   "seconds": time.perf_counter() - began}))
 """
@@ -73,9 +72,7 @@ def measure(folder: Path, counts: list[int], repeats: int) -> dict[str, object]:
     return {
         "what": f"peak resident memory of FID (random Inception, batch 32), {SIDE}x{SIDE} PNG files",
         "rows": rows,
-        "date": time.strftime("%Y-%m-%d"),
-        "versions": versions(),
-        "hardware": {"cores": os.cpu_count(), "machine": platform.machine(), "processor": processor()},
+        **environment(),
     }
 
 
@@ -99,21 +96,6 @@ def write_weights(path: Path) -> Path:
 
     torch.save(random_inception_state_dict(), path)
     return path
-
-
-def versions() -> dict[str, str]:
-    from genmetrics.report.report import versions as found
-
-    return found()
-
-
-def processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor()
 
 
 if __name__ == "__main__":

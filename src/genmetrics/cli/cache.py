@@ -39,7 +39,9 @@ def show_command(as_json: Annotated[bool, typer.Option("--json", help="The same 
         if cache is None:
             print("the cache is switched off (GENMETRICS_CACHE=off)")
             return
-        print(f"{cache.folder}: {len(entries)} entries, {_megabytes(size)} of at most {_megabytes(cache.max_bytes)}")
+        print(
+            f"{cache.folder}: {len(entries)} {'entry' if len(entries) == 1 else 'entries'}, {_megabytes(size)} of at most {_megabytes(cache.max_bytes)}"
+        )
         if entries:
             from genmetrics.cli.table import print_rows
 

@@ -111,7 +111,8 @@ class Memory:
         if held is None or need not in held.accumulators:
             return None
         # The entry may have been made of the same files in another place.
-        return held.with_side(source=self._source.description)
+        name = self._source.description
+        return held.with_side(source=name, parts=tuple(replace(part, source=name) for part in held.side.parts))
 
     def _key(self, need: Need) -> Mapping[str, Any]:
         assert isinstance(self._before, Fingerprint)

@@ -1,0 +1,177 @@
+"""``genmetrics stats`` and ``genmetrics cache``, as a person types them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import genmetrics as gm
+
+LITE = ("--extractor", "efficientnet-lite0.in1k")
+FD, KID = (f"{family}.efficientnet-lite0.in1k" for family in ("fd", "kid"))
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory, two_sets: tuple[Path, Path]) -> Path:
+    path = tmp_path_factory.mktemp("built") / "ref.safetensors"
+    gm.compute_stats(two_sets[1], ["fid", "kid"], extractor=LITE[1]).save(path)
+    return path
+
+
+def values(text: str) -> dict[str, float]:
+    return {name: result["value"] for name, result in json.loads(text)["metrics"].items()}
+
+
+def test_build_then_eval_gives_what_the_images_give(genmetrics, two_sets, tmp_path):
+    ref = tmp_path / "ref.safetensors"
+    ended = genmetrics("stats", "build", two_sets[1], "-o", ref, *LITE)
+    assert ended.code == 0
+    assert ended.out.splitlines() == [
+        f"{ref}: statistics of 14 images of {two_sets[1]}",
+        f"use it with: genmetrics eval GEN --ref {ref} -m fid,kid",
+    ]
+    assert "14/14 images" in ended.err
+    from_file = genmetrics("eval", two_sets[0], "--ref", ref, "-m", "fid,kid", *LITE, "--json", "--quiet")
+    from_images = genmetrics("eval", two_sets[0], "--ref", two_sets[1], "-m", "fid,kid", *LITE, "--json", "--quiet")
+    assert values(from_file.out) == values(from_images.out)
+
+
+def test_shards_and_merge(genmetrics, two_sets, built, tmp_path):
+    parts = [tmp_path / f"{index}.safetensors" for index in range(3)]
+    for index, part in enumerate(parts):
+        command = ("stats", "build", two_sets[1], "-o", part, *LITE, "--shard", f"{index}/3", "--quiet")
+        assert genmetrics(*command).code == 0
+    whole = tmp_path / "whole.safetensors"
+    ended = genmetrics("stats", "merge", *parts[::-1], "-o", whole)
+    assert (ended.code, ended.out) == (0, f"{whole}: statistics of 14 images of {two_sets[1]}\n")
+    distance = genmetrics("eval", whole, "--ref", built, "-m", "fid", *LITE, "--json", "--quiet")
+    assert values(distance.out)[FD] == pytest.approx(0, abs=1e-9)
+    fewer = genmetrics("stats", "merge", parts[0], parts[2], "-o", whole)
+    assert "only 9 of 14 images are in it; merge the other shards too" in fewer.err
+    twice = genmetrics("stats", "merge", parts[0], parts[0], "-o", whole)
+    assert (twice.code, "overlap: images 0 to 3" in twice.err) == (2, True)
+
+
+def test_show_says_what_it_is_and_what_can_be_computed(genmetrics, two_sets, built):
+    ended = genmetrics("stats", "show", built)
+    lines = {line[:14].strip(): line[14:] for line in ended.out.splitlines() if line[:14].strip()}
+    assert lines["file"] == str(built)
+    assert lines["statistics of"] == f"14 images of {two_sets[1]} (folder)"
+    assert lines["network"].startswith("efficientnet-lite0.in1k, published weights (sha256 579344248a93), exact")
+    assert lines["reference for"] == f"{FD}, {KID}"
+    record = json.loads(genmetrics("stats", "show", built, "--json").out)
+    assert record["num_samples"] == 14
+    assert record["as_reference"] == [FD, KID] and record["could_be"] == []
+    assert set(record["versions"]) >= {"genmetrics", "torch"}
+
+
+def test_a_foreign_file_says_what_it_does_not_say(genmetrics, tmp_path):
+    path = tmp_path / "ref.npz"
+    np.savez(path, mu=np.zeros(64), sigma=np.eye(64))
+    ended = genmetrics("stats", "show", path)
+    assert "an unknown number of images" in ended.out
+    assert "unknown: the file does not say" in ended.out
+    assert "fid_64, fid_pytorch_64 (by its width; the file does not say)" in ended.out
+    assert f"genmetrics stats convert {path} OUT.safetensors --as fid_64" in ended.out
+    record = json.loads(genmetrics("stats", "show", path, "--json").out)
+    assert (record["num_samples"], record["digest"], record["as_reference"]) == (None, None, [])
+    assert record["could_be"] == ["fid_64", "fid_pytorch_64"]
+
+
+class TestConvert:
+    @pytest.fixture
+    def npz(self, tmp_path) -> Path:
+        np.savez(tmp_path / "ref.npz", mu=np.arange(64.0), sigma=np.eye(64))
+        return tmp_path / "ref.npz"
+
+    def test_saying_what_it_is(self, genmetrics, npz, tmp_path):
+        out = tmp_path / "ref.safetensors"
+        ended = genmetrics("stats", "convert", npz, out, "--as", "fid_64", "--num-samples", 5000)
+        assert (ended.code, ended.out) == (0, f"{out}: moments of inception-v3.tf2015/64/tf1-bilinear-299\n")
+        stats = gm.Stats.load(out)
+        assert stats.num_samples == 5000
+        assert any("it was said when it was converted" in note for note in stats.side.notes)
+        report = json.loads(genmetrics("eval", out, "--ref", out, "-m", "fid_64", "--json", "--quiet").out)
+        assert report["metrics"]["fid_64"]["value"] == pytest.approx(0, abs=1e-9)
+        wrong = genmetrics("eval", out, "--ref", out, "-m", "fid_pytorch_64")
+        assert (wrong.code, "Ask for 'fid_64'" in wrong.err) == (2, True)
+
+    def test_saying_what_it_is_not(self, genmetrics, npz, built, tmp_path):
+        ended = genmetrics("stats", "convert", npz, tmp_path / "x.safetensors", "--as", "fid")
+        assert (ended.code, "of that width are: fid_64, fid_pytorch_64" in ended.err) == (2, True)
+        ended = genmetrics("stats", "convert", built, tmp_path / "x.safetensors", "--as", "fid")
+        assert (ended.code, "says itself what it is of" in ended.err) == (2, True)
+        ended = genmetrics("stats", "convert", built, tmp_path / "x.safetensors", "--num-samples", 3)
+        assert (ended.code, "says itself that it is of 14 images" in ended.err) == (2, True)
+
+    def test_for_other_tools_and_back(self, genmetrics, two_sets, built, tmp_path):
+        out = tmp_path / "ref.npz"
+        assert genmetrics("stats", "convert", built, out, "-m", FD).code == 0
+        with np.load(out) as arrays:
+            assert arrays["mu"].shape == (1280,) and arrays["sigma"].shape == (1280, 1280)
+        one, two = (
+            values(genmetrics("eval", two_sets[0], "--ref", ref, "-m", "fid", *LITE, "--json", "--quiet").out)[FD]
+            for ref in (built, out)
+        )
+        assert two == pytest.approx(one, rel=1e-9)
+
+    def test_a_name_that_cannot_be_written(self, genmetrics, npz, tmp_path):
+        ended = genmetrics("stats", "convert", npz, tmp_path / "ref.pkl")
+        assert (ended.code, "expected a name ending in .safetensors" in ended.err) == (2, True)
+        assert not (tmp_path / "ref.pkl").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("build", "none", "-o", "x.safetensors"), "'none' does not exist"),
+        (("build", ".", "-o", "none/x.safetensors"), "the folder 'none' does not exist"),
+        (("build", ".", "-o", "x.txt"), "expected a name ending in .safetensors"),
+        (("build", ".", "-o", "x.safetensors", "--shard", "3/3"), "expected I/N with I from 0 to N-1"),
+        (("build", ".", "-o", "x.safetensors", "--labels", "a", "--labels", "b"), "write gen=a or ref=a"),
+        (("show", "none.npz"), "'none.npz' does not exist"),
+        (("merge", "none.npz", "-o", "x.safetensors"), "'none.npz' does not exist"),
+    ],
+)
+def test_bad_input(genmetrics, tmp_path, monkeypatch, arguments, expected):
+    monkeypatch.chdir(tmp_path)
+    ended = genmetrics("stats", *arguments)
+    assert ended.code == 2
+    assert expected in ended.err
+    assert list(tmp_path.iterdir()) == []
+
+
+class TestCache:
+    @pytest.fixture(autouse=True)
+    def folder(self, tmp_path, monkeypatch) -> Path:
+        monkeypatch.setenv("GENMETRICS_CACHE", str(tmp_path / "cache"))
+        return tmp_path / "cache" / "stats"
+
+    def test_show_and_clear(self, genmetrics, two_sets, tmp_path, folder):
+        assert "0 entries" in genmetrics("cache", "show").out
+        build = ("stats", "build", two_sets[1], "-o", tmp_path / "a.safetensors", *LITE, "-m", "fid")
+        first = genmetrics(*build)
+        assert "14/14 images" in first.err
+        again = genmetrics(*build)
+        assert again.code == 0 and "images," not in again.err
+        shown = genmetrics("cache", "show").out
+        assert "1 entry, " in shown
+        assert str(two_sets[1]) in shown
+        record = json.loads(genmetrics("cache", "show", "--json").out)
+        assert record["folder"] == str(folder)
+        (entry,) = record["entries"]
+        assert (entry["num_samples"], entry["key"]["need"]["accumulator"]) == (14, "moments")
+        assert genmetrics("cache", "clear").out.startswith("removed 1 file, ")
+        assert json.loads(genmetrics("cache", "show", "--json").out)["entries"] == []
+
+    def test_no_cache(self, genmetrics, two_sets, tmp_path, folder):
+        genmetrics("stats", "build", two_sets[1], "-o", tmp_path / "a.safetensors", *LITE, "-m", "fid", "--no-cache")
+        assert not folder.exists()
+
+    def test_switched_off(self, genmetrics, monkeypatch):
+        monkeypatch.setenv("GENMETRICS_CACHE", "off")
+        assert genmetrics("cache", "show").out == "the cache is switched off (GENMETRICS_CACHE=off)\n"
+        assert genmetrics("cache", "clear").out.startswith("removed 0 files")
