@@ -12,6 +12,9 @@ import pytest
 
 import genmetrics as gm
 from genmetrics.metrics import METRICS
+from genmetrics.sources.datasets import DATASETS, DatasetInfo
+from genmetrics.sources.quantise import RANGES
+from genmetrics.sources.query import GENERATOR_OPTIONS
 from genmetrics.types import MetricInfo
 
 ROOT = Path(__file__).parents[1]
@@ -56,6 +59,32 @@ def test_the_example_metric_of_extending_works(tmp_path, monkeypatch):
     finally:
         METRICS._entries.pop("mean_shift", None)
         sys.modules.pop("my_package.mean_shift", None)
+
+
+def test_the_example_dataset_of_extending_works(tmp_path, monkeypatch, image_folder):
+    text = (ROOT / "docs/extending.md").read_text()
+    example = re.search(r"```python\n# my_package/faces\.py\n(.*?)```", text, re.S)
+    registration = re.search(r"(gm\.register_dataset\(.*?\n\)\n)", text, re.S)
+    assert example is not None and registration is not None
+    (tmp_path / "my_package").mkdir()
+    (tmp_path / "my_package" / "faces.py").write_text(example[1])
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(DATASETS, "_entries", dict(DATASETS._entries))
+    folder = image_folder(3, 16, 16, 0)
+    monkeypatch.setenv("FACES", str(folder.parent))
+    try:
+        exec(registration[1], {"gm": gm, "DatasetInfo": DatasetInfo})
+        DATASETS._entries["my_faces"].splits[folder.name] = None
+        assert len(gm.open_source(f"my_faces:{folder.name}")) == 3
+    finally:
+        sys.modules.pop("my_package.faces", None)
+        sys.modules.pop("my_package", None)
+
+
+def test_the_page_of_generators_names_every_option_and_dataset():
+    text = (ROOT / "docs/generators.md").read_text()
+    missing = [name for name in (*GENERATOR_OPTIONS, *DATASETS, *RANGES) if str(name) not in text]
+    assert missing == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from genmetrics.metrics import register_metric
     from genmetrics.report.report import Report
     from genmetrics.sources import register_source
+    from genmetrics.sources.datasets import list_datasets, register_dataset
+    from genmetrics.sources.generator import GeneratorSource
     from genmetrics.sources.parse import open_source
     from genmetrics.stats.stats import Stats
     from genmetrics.types import MetricResult, Progress, Protocol
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Evaluator",
+    "GeneratorSource",
     "GenmetricsError",
     "GenmetricsWarning",
     "MetricResult",
@@ -41,10 +44,12 @@ __all__ = [
     "__version__",
     "compute_stats",
     "evaluate",
+    "list_datasets",
     "list_extractors",
     "list_metrics",
     "list_sources",
     "open_source",
+    "register_dataset",
     "register_extractor",
     "register_metric",
     "register_source",
@@ -52,6 +57,7 @@ __all__ = [
 
 _HOMES = {
     "Evaluator": "genmetrics.engine.evaluator",
+    "GeneratorSource": "genmetrics.sources.generator",
     "GenmetricsError": "genmetrics.errors",
     "GenmetricsWarning": "genmetrics.errors",
     "MetricResult": "genmetrics.types",
@@ -61,10 +67,12 @@ _HOMES = {
     "Stats": "genmetrics.stats.stats",
     "compute_stats": "genmetrics.engine.evaluate",
     "evaluate": "genmetrics.engine.evaluate",
+    "list_datasets": "genmetrics.sources.datasets",
     "list_extractors": "genmetrics.engine.listing",
     "list_metrics": "genmetrics.engine.listing",
     "list_sources": "genmetrics.engine.listing",
     "open_source": "genmetrics.sources.parse",
+    "register_dataset": "genmetrics.sources.datasets",
     "register_extractor": "genmetrics.extractors",
     "register_metric": "genmetrics.metrics",
     "register_source": "genmetrics.sources",

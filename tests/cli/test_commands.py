@@ -15,7 +15,15 @@ GRAPH = Path(__file__).parents[1] / "goldens" / "tensorflow" / "classify_image_g
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["eval", "--help"], ["--version"], ["list", "metrics"], ["list", "sources", "--json"]]
+    "arguments",
+    [
+        ["--help"],
+        ["eval", "--help"],
+        ["--version"],
+        ["list", "metrics"],
+        ["list", "sources", "--json"],
+        ["list", "datasets"],
+    ],
 )
 def test_help_and_list_do_not_import_torch(arguments):
     code = (
@@ -41,6 +49,7 @@ def test_the_check_of_imports_would_notice_torch():
         ("metrics", {"fid", "kid", "isc", "fid_64", "fid_pytorch", "fid_pytorch_768"}),
         ("extractors", {"inception-v3.tf2015", "efficientnet-lite0.in1k"}),
         ("sources", {"folder", "zip", "tar", "npz", "npy"}),
+        ("datasets", {"cifar10", "cifar100", "stl10", "svhn", "celeba", "imagenet"}),
         ("protocols", {"fid", "kid", "isc"}),
     ],
 )

@@ -114,8 +114,12 @@ def test_a_broken_link(tmp_path: Path) -> None:
 
 
 def test_an_unknown_prefix() -> None:
-    assert error("zp:images") == ("'zp:images': unknown source kind 'zp', and no such file exists; did you mean 'zip'?")
-    assert error("foo:bar").endswith("known: folder, npy, npz, tar, zip")
+    assert error("zp:images") == (
+        "'zp:images': unknown source kind or dataset 'zp', and no such file exists; did you mean 'zip'?"
+    )
+    known = error("foo:bar").partition("; known: ")[2].split(", ")
+    assert {"folder", "npy", "npz", "onnx", "python", "tar", "torchscript", "zip", "cifar10"} <= set(known)
+    assert not {"array", "dataset", "files", "generator", "iterable", "loader"} & set(known)
 
 
 def test_an_address() -> None:
@@ -133,7 +137,7 @@ def test_an_unknown_kind() -> None:
         open_source("x", kind="zpi")
 
 
-@pytest.mark.parametrize("kind", ["files", "array"])
+@pytest.mark.parametrize("kind", ["files", "array", "dataset", "loader", "iterable", "generator"])
 def test_kinds_that_take_no_text(kind: str) -> None:
     with pytest.raises(UsageError, match=rf"'{kind}' takes .* not the text 'x'; give it from Python"):
         open_source(f"{kind}:x")
@@ -221,8 +225,11 @@ def test_other_types() -> None:
     """By the function that is not annotated, since the types of the public one are enforced in tests."""
     with pytest.raises(UsageError, match=r"a int cannot be a source; expected a path as a string or pathlib.Path"):
         _open(3, None)
-    with pytest.raises(UsageError, match=r"a list with ndarray in it cannot be a source; .*`np.stack"):
-        _open([IMAGES[0], IMAGES[1]], None)
+    for wrong, named in (([3], "int"), (["a.png", IMAGES[0]], "ndarray")):
+        with pytest.raises(UsageError, match=rf"a list with {named} in it cannot be a source; expected a path"):
+            _open(wrong, None)
+    with pytest.raises(UsageError, match=r"a dict cannot be a source; expected a path"):
+        _open({"images": IMAGES}, None)
 
 
 class ThirdPartySource(ItemSource):

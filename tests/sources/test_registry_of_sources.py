@@ -14,11 +14,15 @@ from genmetrics.sources.base import ImageSource
 def test_listing_the_kinds_imports_neither_torch_nor_numpy() -> None:
     code = (
         "import sys; from genmetrics.sources import SOURCES; print(*SOURCES); "
+        "from genmetrics.sources.datasets import list_datasets; assert list_datasets(); "
         "print([name for name in ('torch', 'numpy', 'PIL') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
-    assert done.stdout.splitlines() == ["folder zip tar npz npy files array", "[]"]
+    assert done.stdout.splitlines() == [
+        "folder zip tar npz npy files array torchscript onnx python dataset loader iterable generator",
+        "[]",
+    ]
 
 
 @pytest.mark.parametrize("kind", list(SOURCES))

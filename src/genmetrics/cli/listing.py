@@ -19,6 +19,7 @@ class Kind(str, Enum):
     metrics = "metrics"
     extractors = "extractors"
     sources = "sources"
+    datasets = "datasets"
     protocols = "protocols"
 
 
@@ -26,7 +27,7 @@ def list_command(
     kind: Annotated[Kind, typer.Argument(help="What to list.", show_default=False)],
     as_json: Annotated[bool, typer.Option("--json", help="A JSON list of objects with 'id'.")] = False,
 ) -> None:
-    """List the metrics, extractors, sources or protocols there are."""
+    """List the metrics, extractors, sources, datasets or protocols there are."""
     with reporting_errors():
         entries = _entries(kind)
         if as_json:
@@ -42,6 +43,7 @@ _COLUMNS = {
     Kind.metrics: ("id", "summary", "better", "reference", "equals"),
     Kind.extractors: ("id", "summary", "features", "preprocess"),
     Kind.sources: ("id", "summary"),
+    Kind.datasets: ("id", "splits", "summary"),
     Kind.protocols: ("id", "protocol"),
 }
 
@@ -75,6 +77,18 @@ def _entries(kind: Kind) -> list[dict[str, object]]:
         ]
     if kind is Kind.sources:
         return [{"id": info.kind, "summary": info.summary} for info in listing.list_sources()]
+    if kind is Kind.datasets:
+        from genmetrics.sources.datasets import list_datasets
+
+        return [
+            {
+                "id": info.name,
+                "splits": dict(info.splits),
+                "num_classes": info.num_classes,
+                "summary": info.summary,
+            }
+            for info in list_datasets()
+        ]
     return [{"id": name, "protocol": text} for name, text in listing.list_protocols().items()]
 
 

@@ -24,12 +24,14 @@ class SourceInfo:
         summary: one line for people.
         takes: ``text``: the class is called with the string behind the prefix, such as a path. ``object``: it
             is called with a Python object, so that the kind cannot be named on the command line.
+        takes_range: whether its images may be floats, so that the class takes ``value_range`` and ``rounding``.
     """
 
     kind: str
     target: str
     summary: str
     takes: Literal["text", "object"] = "text"
+    takes_range: bool = False
 
 
 SOURCES: Registry[SourceInfo] = Registry("source kind", "genmetrics.sources")
@@ -62,8 +64,55 @@ for _info in (
     SourceInfo(
         "array",
         "genmetrics.sources.arrays:ArraySource",
-        "a torch tensor, uint8 (n, 3, h, w), or a numpy array, uint8 (n, h, w, 3)",
+        "a torch tensor, uint8 (n, 3, h, w), or a numpy array, uint8 (n, h, w, 3), or floats with a value_range",
         "object",
+        takes_range=True,
+    ),
+    SourceInfo(
+        "torchscript",
+        "genmetrics.sources.model_file:TorchScriptSource",
+        "images of a generator in a TorchScript file: torchscript:G.pt?z_size=128&num_samples=50000",
+        takes_range=True,
+    ),
+    SourceInfo(
+        "onnx",
+        "genmetrics.sources.onnx:OnnxSource",
+        "images of a generator in an ONNX file: onnx:G.onnx?z_size=128&num_samples=50000",
+        takes_range=True,
+    ),
+    SourceInfo(
+        "python",
+        "genmetrics.sources.python_source:PythonSource",
+        "what a Python function makes, a generator or any source: python:my_package.my_module:make?num_samples=50000",
+        takes_range=True,
+    ),
+    SourceInfo(
+        "dataset",
+        "genmetrics.sources.torch_dataset:DatasetSource",
+        "a map-style torch Dataset of images, or of images with labels",
+        "object",
+        takes_range=True,
+    ),
+    SourceInfo(
+        "loader",
+        "genmetrics.sources.streams:LoaderSource",
+        "a torch DataLoader, with its own workers",
+        "object",
+        takes_range=True,
+    ),
+    SourceInfo(
+        "iterable",
+        "genmetrics.sources.streams:IterableSource",
+        "an iterable of images or batches, such as an IterableDataset or a Python generator",
+        "object",
+        takes_range=True,
+    ),
+    SourceInfo(
+        "generator",
+        "genmetrics.sources.generator:GeneratorSource",
+        "images of an nn.Module or function, as gm.GeneratorSource(module, z_size=…, num_samples=…)",
+        "object",
+        takes_range=True,
     ),
 ):
     register_source(_info)

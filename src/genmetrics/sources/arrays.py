@@ -9,61 +9,81 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Shaped
 from torch import Tensor
 
 from genmetrics.errors import SourceError
 from genmetrics.paths import require_file
 from genmetrics.sources.decode import BadImage, Decoded, decode_array
-from genmetrics.sources.layout import check_array, check_tensor
+from genmetrics.sources.layout import check_array, check_tensor, dtype_name
 from genmetrics.sources.loader import Item, ItemSource
+from genmetrics.sources.quantise import QuantisedSource, Quantiser, floats, quantise
 from genmetrics.types import AlphaPolicy, Fingerprint
 
 __all__ = ["ArraySource", "NpySource"]
 
 
-class ArraySource(ItemSource):
-    """A torch tensor uint8 (n, 3, h, w) or a numpy array uint8 (n, h, w, 3), values 0..255.
+class ArraySource(QuantisedSource):
+    """A torch tensor (n, 3, h, w) or a numpy array (n, h, w, 3): uint8 0..255, or floats whose range is stated.
 
     One channel is grey and four are RGBA under the alpha policy. The array is not copied as a whole.
     """
 
     kind = "array"
 
-    def __init__(self, array: Tensor | np.ndarray) -> None:
+    def __init__(
+        self,
+        array: Tensor | np.ndarray,
+        value_range: Sequence[int | float] | None = None,
+        rounding: str = "round",
+    ) -> None:
         """Check the array.
 
         Args:
             array: the images; a tensor may be on any device.
+            value_range: what float values run from and to: (0, 1), (-1, 1) or (0, 255); None for uint8.
+            rounding: how floats become uint8, see ``genmetrics.sources.quantise``.
 
         Raises:
             SourceError: if the type or shape is another one or could be read in two ways, or it is empty.
+            UsageError: if the range or rounding cannot be meant.
         """
-        dtype = str(array.dtype).removeprefix("torch.")
+        super().__init__(Quantiser(value_range, rounding))
+        dtype = dtype_name(array.dtype)
+        what = "tensor" if isinstance(array, Tensor) else "array"
+        wanted = "uint8"
+        if self._quantiser.value_range is not None and self._quantiser.check_dtype(dtype, f"the {what}"):
+            wanted = dtype
         if isinstance(array, Tensor):
-            check_tensor(dtype, array.shape)
+            check_tensor(dtype, array.shape, wanted=wanted)
             # Only views: images stay where they are until each is read.
             self._rows: Tensor | np.ndarray = array.detach().permute(0, 2, 3, 1)
         else:
-            check_array("the array", dtype, array.shape)
+            check_array("the array", dtype, array.shape, wanted=wanted)
             self._rows = array
-        what = "tensor" if isinstance(array, Tensor) else "array"
         self.description = f"{what} {'x'.join(map(str, array.shape))} {dtype}"
 
     def __len__(self) -> int:
         return int(self._rows.shape[0])
 
     def fingerprint(self) -> Fingerprint:
-        """Shape and bytes; a tensor and an array of the same images have the same digest."""
+        """Shape and bytes; a tensor and an array of the same images have the same digest, as have floats of them."""
         digest = hashlib.sha256(repr(tuple(self._rows.shape)).encode())
+        stated, rounding = self._quantiser.value_range, self._quantiser.rounding
         for index in range(len(self)):
-            digest.update(np.ascontiguousarray(_row(self._rows, index)).data)
+            row = _row(self._rows, index)
+            if stated is not None:
+                row = quantise(floats(row), stated, rounding).numpy()
+            digest.update(np.ascontiguousarray(row).data)
         return Fingerprint(self.kind, self.description, digest.hexdigest())
 
     def items(self, wanted: Sequence[int]) -> Iterator[Item]:
         """The wanted images in order."""
+        stated = self._quantiser.value_range is not None
         for index in wanted:
-            yield Item(index, f"{self.description}[{index}]", partial(_load_row, self._rows, index))
+            name = f"{self.description}[{index}]"
+            load = partial(_load_floats, self._rows, index, name, self._quantiser) if stated else None
+            yield Item(index, name, load or partial(_load_row, self._rows, index))
 
 
 class NpySource(ItemSource):
@@ -109,11 +129,13 @@ class NpySource(ItemSource):
             yield Item(index, f"{self.description}[{index}]", partial(_load_row, self._rows, index))
 
 
-def _row(rows: Tensor | np.ndarray, index: int) -> UInt8[np.ndarray, "h w c"]:
+def _row(rows: Tensor | np.ndarray, index: int) -> Shaped[np.ndarray, "h w c"]:
     """One image, (h, w, c)."""
     if isinstance(rows, Tensor):
-        on_cpu: np.ndarray = rows[index].to(torch.device("cpu")).numpy()
-        return on_cpu
+        on_cpu = rows[index].to(torch.device("cpu"))
+        # numpy has no bfloat16.
+        row: np.ndarray = (on_cpu.float() if on_cpu.dtype == torch.bfloat16 else on_cpu).numpy()
+        return row
     return np.asarray(rows[index])
 
 
@@ -122,3 +144,11 @@ def _load_row(rows: Tensor | np.ndarray, index: int, alpha: AlphaPolicy) -> Deco
         return decode_array(_row(rows, index), alpha)
     except OSError as error:
         raise BadImage(f"cannot be read: {error}") from error
+
+
+def _load_floats(rows: Tensor | np.ndarray, index: int, name: str, quantiser: Quantiser, alpha: AlphaPolicy) -> Decoded:
+    values = floats(_row(rows, index)).permute(2, 0, 1)
+    quantised, [bad] = quantiser.batch(values[None], [name])
+    if bad is not None:
+        raise bad
+    return decode_array(quantised[0].permute(1, 2, 0).numpy(), alpha)

@@ -25,7 +25,7 @@ from PIL import Image, ImageFile, TiffImagePlugin
 
 from genmetrics.types import AlphaPolicy
 
-__all__ = ["BadImage", "Decoded", "decode_array", "decode_bytes", "decode_file"]
+__all__ = ["BadImage", "Decoded", "decode_array", "decode_bytes", "decode_file", "decode_image"]
 
 _SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
 #: Formats in which Pillow's mode I holds 0..65535.
@@ -85,6 +85,24 @@ def decode_array(pixels: UInt8[np.ndarray, "h w c"], alpha: AlphaPolicy) -> Deco
     if channels == 1:
         return Decoded(np.repeat(pixels, 3, axis=2), False)
     return _to_rgb(Image.fromarray(np.ascontiguousarray(pixels)), alpha)
+
+
+def decode_image(image: Image.Image, alpha: AlphaPolicy) -> Decoded:
+    """RGB of an open Pillow image.
+
+    Raises:
+        BadImage: if its pixels cannot be read, or are of a kind without a known range.
+    """
+    info = dict(image.info)
+    try:
+        image.load()
+        return _to_rgb(image, alpha)
+    except (BadImage, MemoryError):
+        raise
+    except Exception as error:
+        raise BadImage(f"damaged or truncated: {error or type(error).__name__}") from error
+    finally:
+        image.info.update(info)  # the image is the caller's, and transparency is taken out of it on the way
 
 
 def _decode(stream: io.BytesIO | io.BufferedReader, alpha: AlphaPolicy) -> Decoded:

@@ -22,7 +22,7 @@ from genmetrics.sources.grouping import SizeGroups
 from genmetrics.sources.names import count
 from genmetrics.types import AlphaPolicy, BadImagePolicy, Shard, SkippedImage
 
-__all__ = ["Item", "ItemSource", "default_workers"]
+__all__ = ["Item", "ItemSource", "check_spec", "default_workers"]
 
 _MOST_BAD_IMAGES = 10
 _ITEMS_AFTER_A_BAD_IMAGE = 2000
@@ -58,6 +58,9 @@ class _Ready:
 class ItemSource(ImageSource):
     """An image source that is a row of items; it only has to say how each is found."""
 
+    #: What it means, and what to do, when there are fewer or more images than there were said to be.
+    _why_fewer = "it has changed since it was opened; open it again"
+
     @abstractmethod
     def items(self, wanted: Sequence[int]) -> Iterator[Item]:
         """Each wanted image once, in any order that is the same every time.
@@ -85,31 +88,52 @@ class ItemSource(ImageSource):
                 comes after the first of them, but reading goes on for a while to name more than one.
             SourceError: if the container turns out to be damaged.
         """
-        _check_spec(spec, len(self))
-        share = shard.range(len(self) if spec.selection is None else len(spec.selection))
-        wanted = share if spec.selection is None else spec.selection[share.start : share.stop]
-        return self._batches(wanted, share.start, spec)
+        check_spec(spec, len(self))
+        return self._share(shard, spec, len(self))
 
-    def _batches(self, wanted: Sequence[int], start: int, spec: BatchSpec) -> Iterator[ImageBatch]:
+    def _share(self, shard: Shard, spec: BatchSpec, total: int | None) -> Iterator[ImageBatch]:
+        """A contiguous share of so many images, or of the selection, whose size is known in any case."""
+        if spec.selection is None:
+            assert total is not None
+            share = shard.range(total)
+            wanted: Sequence[int] = share
+        else:
+            share = shard.range(len(spec.selection))
+            wanted = spec.selection[share.start : share.stop]
+        return self._batches(
+            self.items(wanted), lambda index: share.start + bisect_left(wanted, index), len(wanted), spec
+        )
+
+    def _batches(
+        self, items: Iterator[Item], position: Callable[[int], int], expected: int | None, spec: BatchSpec
+    ) -> Iterator[ImageBatch]:
+        """The items as batches.
+
+        Args:
+            items: what is to be loaded.
+            position: from an item's index to the index that the batch says.
+            expected: how many items there must be; None if that is not known.
+            spec: how images are read and grouped.
+        """
         groups = SizeGroups(spec.batch_size)
         skipped: list[SkippedImage] = []
         seen = 0
-        with closing(_load_in_order(self.items(wanted), spec)) as outcomes:
+        with closing(_load_in_order(items, spec)) as outcomes:
             for item, outcome in outcomes:
                 seen += 1
                 if isinstance(outcome, BadImage):
                     if spec.on_bad_image == "error":
-                        raise self._bad_images(SkippedImage(item.name, str(outcome)), outcomes)
+                        raise self._bad_images(SkippedImage(item.name, str(outcome)), outcomes) from outcome
                     skipped.append(SkippedImage(item.name, str(outcome)))
                     continue
-                index = start + bisect_left(wanted, item.index)
+                index = position(item.index)
                 for group in groups.add(outcome.pixels, index, item.label, outcome.transparent):
                     told, skipped = tuple(skipped), []
                     yield group.batch(told)
-        if seen != len(wanted):
+        if expected not in (None, seen):
             raise SourceError(
-                f"{self.kind} '{self.description}' gave {count(seen, 'image')}, expected {len(wanted):,}: it "
-                "has changed since it was opened; open it again"
+                f"{self.kind} '{self.description}' gave {count(seen, 'image')}, expected {expected:,}: "
+                f"{self._why_fewer}"
             )
         for group in groups.rest():
             told, skipped = tuple(skipped), []
@@ -147,7 +171,16 @@ def default_workers() -> int:
     return min(8, os.cpu_count() or 1)
 
 
-def _check_spec(spec: BatchSpec, total: int) -> None:
+def check_spec(spec: BatchSpec, total: int | None) -> None:
+    """Check what cannot be meant.
+
+    Args:
+        spec: how images are to be read.
+        total: how many images there are; None if that is not known.
+
+    Raises:
+        UsageError: naming the field.
+    """
     if spec.batch_size < 1:
         raise UsageError(f"batch_size is {spec.batch_size}, expected at least 1")
     if spec.workers < 0:
@@ -166,7 +199,7 @@ def _check_spec(spec: BatchSpec, total: int) -> None:
                 f"the selection holds {given}, expected positions from 0, ascending, each once; give "
                 "tuple(sorted(set(selection)))"
             )
-        if position >= total:
+        if total is not None and position >= total:
             raise UsageError(f"the selection holds position {position}, but there are only {count(total, 'image')}")
         before = position
 

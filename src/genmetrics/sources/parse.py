@@ -5,117 +5,154 @@ from __future__ import annotations
 import re
 import tarfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
 from genmetrics.errors import SourceError, UsageError
 from genmetrics.paths import require_path
 from genmetrics.registry import did_you_mean, load_target
 from genmetrics.sources import SOURCES
 from genmetrics.sources.base import ImageSource
+from genmetrics.sources.datasets import DATASETS
 from genmetrics.sources.decode import BadImage, decode_file
+from genmetrics.sources.model_file import model_kind
+from genmetrics.sources.named import is_dataset_text, open_dataset
 from genmetrics.sources.names import IMAGE_EXTENSIONS, extension
+from genmetrics.sources.object_kinds import kind_of
 
 __all__ = ["open_source"]
 
 #: At least two characters, so that the drive of a Windows path (``C:``) is none.
 _PREFIX = re.compile(r"([A-Za-z][A-Za-z0-9_+-]+):(.*)", re.DOTALL)
 _STATISTICS_EXTENSIONS = (".safetensors", ".pt", ".pth", ".pkl")
-_TAKEN = (
-    "a path as a string or pathlib.Path, a list of paths, a torch tensor uint8 (n, 3, h, w), a numpy array "
-    "uint8 (n, h, w, 3) or an ImageSource"
-)
 
 
 def open_source(
-    source: ImageSource | str | Path | Sequence[str | Path] | Tensor | np.ndarray, *, kind: str | None = None
+    source: ImageSource | str | Path | Tensor | np.ndarray | Dataset[Any] | DataLoader[Any] | Iterable[Any],
+    *,
+    kind: str | None = None,
+    value_range: Sequence[int | float] | None = None,
+    rounding: str = "round",
 ) -> ImageSource:
     """Open a set of images.
 
     Args:
         source: an ``ImageSource``, which is returned as it is; a path, which is recognised by what it is; a
-            string ``kind:path``, which forces the kind; a list of image files; a torch tensor uint8
-            (n, 3, h, w) or a numpy array uint8 (n, h, w, 3), 0..255.
+            string ``kind:path``, which forces the kind; a registered dataset, ``name:split``; a list of image files;
+            a torch tensor (n, 3, h, w) or a numpy array (n, h, w, 3); a torch Dataset or DataLoader; an iterable of
+            images or batches. Pixels are uint8, 0..255, or floats with a ``value_range``.
         kind: forces the kind of a path, like the prefix.
+        value_range: what the values of float images run from and to: (0, 1), (-1, 1) or (0, 255). It is never read
+            off the values.
+        rounding: how float images become uint8: ``round``, as EDM and StyleGAN do it, or ``truncate``, as ADM and
+            torchmetrics do; see ``genmetrics.sources.quantise``.
 
     Raises:
         SourceError: if the source is missing, empty, damaged or of the wrong kind.
         UnknownNameError: if there is no source kind of that name.
-        UsageError: if ``source`` is of another type, or ``kind`` does not go with it.
+        UsageError: if ``source`` is of another type, or another argument does not go with it.
     """
-    return _open(source, kind)
+    given: dict[str, Any] = {} if value_range is None else {"value_range": value_range}
+    if rounding != "round":
+        given["rounding"] = rounding
+    return _open(source, kind, given)
 
 
-def _open(source: object, kind: str | None) -> ImageSource:
+def _open(source: object, kind: str | None, given: Mapping[str, Any] = MappingProxyType({})) -> ImageSource:
     if isinstance(source, str):
-        return _open_text(source, kind)
+        return _open_text(source, kind, given)
     if isinstance(source, Path):
-        return _open_kind(kind, str(source)) if kind is not None else _open_path(source)
+        if kind is not None:
+            return _open_kind(kind, str(source), given)
+        _refuse_range(f"'{source}'", given)
+        return _open_path(source)
     if isinstance(source, ImageSource):
         if kind is not None:
             raise UsageError(f"kind={kind!r} was given with an open ImageSource, which has its kind; leave it out")
+        _refuse_range("an open ImageSource", given)
         return source
-    if isinstance(source, Tensor | np.ndarray):
-        return _open_object("array", source, kind)
-    if not isinstance(source, Sequence):
-        raise UsageError(f"a {type(source).__name__} cannot be a source; expected {_TAKEN}")
-    for entry in source:
-        if not isinstance(entry, str | Path):
-            raise UsageError(
-                f"a {type(source).__name__} with {type(entry).__name__} in it cannot be a source; expected "
-                f"{_TAKEN}. Arrays and tensors of one size can be stacked into one, `np.stack(images)`, "
-                "`torch.stack(images)`"
-            )
-    return _open_object("files", source, kind)
+    return _open_object(kind_of(source), source, kind, given)
 
 
-def _open_text(text: str, kind: str | None) -> ImageSource:
+def _refuse_range(what: str, given: Mapping[str, Any]) -> None:
+    """Files and the like are uint8 already."""
+    for name, value in given.items():
+        raise UsageError(
+            f"{name}={value!r} was given with {what}, whose pixels are uint8 already, 0..255; leave it out"
+        )
+
+
+def _open_text(text: str, kind: str | None, given: Mapping[str, Any]) -> ImageSource:
     if not text:
         raise SourceError("the source is an empty text, expected a path such as 'samples/'")
     if kind is not None:
-        return _open_kind(kind, text)
+        return _open_kind(kind, text, given)
+    exists = Path(text).exists()
+    if is_dataset_text(text):
+        _refuse_range(f"dataset '{text}'", given)
+        return open_dataset(text, exists)
     match = _PREFIX.fullmatch(text)
     if match is None:
+        _refuse_range(f"'{text}'", given)
+        if not exists:
+            _refuse_bare_parameters(text)
         return _open_path(Path(text))
     prefix, rest = match.groups()
-    exists = Path(text).exists()
     if prefix in SOURCES:
         if exists:
             raise SourceError(
                 f"'{text}' is both a path that exists and the path '{rest}' as a {prefix}; give './{text}' "
                 f"for the first or '{prefix}:./{rest}' for the second"
             )
-        return _open_kind(prefix, rest)
+        return _open_kind(prefix, rest, given)
     if exists:
+        _refuse_range(f"'{text}'", given)
         return _open_path(Path(text))
     if rest.startswith("//"):
         raise SourceError(f"'{text}' is an address, expected something on this machine; download it first")
     prefixes = [info.kind for info in SOURCES.entries() if info.takes == "text"]
     raise SourceError(
-        f"'{text}': unknown source kind '{prefix}', and no such file exists; {did_you_mean(prefix, prefixes)}"
+        f"'{text}': unknown source kind or dataset '{prefix}', and no such file exists; "
+        f"{did_you_mean(prefix, [*prefixes, *DATASETS])}"
     )
 
 
-def _open_kind(kind: str, text: str) -> ImageSource:
+def _refuse_bare_parameters(text: str) -> None:
+    """``G.onnx?z_size=128``: what a file is run as is said by a kind."""
+    path, mark, parameters = text.rpartition("?")
+    if mark and Path(path).is_file():
+        kind = model_kind(Path(path)) or "torchscript"
+        raise SourceError(f"'{text}': parameters need a kind in front; give '{kind}:{path}?{parameters}'")
+
+
+def _open_kind(kind: str, text: str, given: Mapping[str, Any] = MappingProxyType({})) -> ImageSource:
     info = SOURCES.get(kind)
     if info.takes == "object":
         raise UsageError(f"'{kind}' takes {info.summary}, not the text '{text}'; give it from Python")
     if not text:
         raise SourceError(f"'{kind}:' has nothing behind it, expected a path such as '{kind}:samples'")
-    return _build(info.target, text)
+    if not info.takes_range:
+        _refuse_range(f"'{kind}:{text}'", given)
+    return _build(info.target, text, given)
 
 
-def _open_object(kind: str, source: object, given_kind: str | None) -> ImageSource:
+def _open_object(kind: str, source: object, given_kind: str | None, given: Mapping[str, Any]) -> ImageSource:
     if given_kind not in (None, kind):
         raise UsageError(f"kind={given_kind!r} was given with a {type(source).__name__}; expected {kind!r} or none")
-    return _build(SOURCES.get(kind).target, source)
+    info = SOURCES.get(kind)
+    if not info.takes_range:
+        _refuse_range(f"a {type(source).__name__} of paths", given)
+    return _build(info.target, source, given)
 
 
-def _build(target: str, argument: object) -> ImageSource:
-    opened = load_target(target)(argument)
+def _build(target: str, argument: object, given: Mapping[str, Any]) -> ImageSource:
+    opened = load_target(target)(argument, **given)
     if not isinstance(opened, ImageSource):
         raise UsageError(f"source target '{target}' made a {type(opened).__name__}, expected an ImageSource")
     return opened
@@ -136,6 +173,12 @@ def _open_path(path: Path) -> ImageSource:
     if not start:
         raise SourceError(f"'{path}' is an empty file (0 bytes); copy or download it again")
     suffix = extension(found.name)
+    model = model_kind(found)
+    if model is not None:
+        raise SourceError(
+            f"'{path}' is a generator, not images; say what it takes and how many images it is to make: "
+            f"'{model}:{path}?z_size=…&num_samples=…'"
+        )
     if suffix in _STATISTICS_EXTENSIONS:
         raise SourceError(
             f"'{path}' is a {suffix} file, which holds statistics or tensors: not an image source; give a "
