@@ -165,7 +165,8 @@ class TestWhatDoesNotCompare:
         assert str(caught.value) == (
             f"reference '{tmp_path}/torch.safetensors' holds features of preprocess 'torch-bilinear-299', metric "
             "'fid_64' needs 'tf1-bilinear-299'; the number would not be comparable. Ask for 'fid_pytorch_64', or "
-            "rebuild it with `genmetrics stats build SRC -o FILE -m fid_64` (--force computes it all the same, with a warning)"
+            "rebuild it with `genmetrics stats build SRC -o FILE -m fid_64` (--force computes it all the same, with a "
+            "warning)"
         )
         forced = gm.evaluate(few, tmp_path / "torch.safetensors", ["fid_64"], weights=inception_weights, force=True)
         assert any(
