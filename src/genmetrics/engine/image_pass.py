@@ -122,7 +122,8 @@ def read_source(
     all_skipped = tuple(image for part in distributed.gather(tuple(skipped)) for image in part)
     transparent = sum(distributed.gather(transparent))
     _check_complete(source, chosen, options.shard, content.num_samples, len(all_skipped))
-    notes = list(source.notes)
+    # Some sources know only after a pass what to tell of it, and each rank only of its share.
+    notes = list(dict.fromkeys(note for part in distributed.gather(source.notes) for note in part))
     if transparent:
         notes.append(_transparency_note(transparent, content.num_samples, options))
         if options.alpha == "drop":
