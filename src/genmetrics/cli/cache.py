@@ -37,7 +37,9 @@ def show_command(as_json: Annotated[bool, typer.Option("--json", help="The same 
             print(json.dumps(record, indent=2, ensure_ascii=False))
             return
         if cache is None:
-            number = f"{len(entries)} {'entry' if len(entries) == 1 else 'entries'}"
+            print("the cache is switched off (GENMETRICS_CACHE=off)")
+            return
+        number = f"{len(entries)} {'entry' if len(entries) == 1 else 'entries'}"
         print(f"{cache.folder}: {number}, {_megabytes(size)} of at most {_megabytes(cache.max_bytes)}")
         if entries:
             from genmetrics.cli.table import print_rows
