@@ -143,6 +143,19 @@ def test_reports_are_those_of_one_process(found: dict[str, Found], run: str) -> 
         assert (report["num_processes"], expected["num_processes"]) == (2, 1)
 
 
+@pytest.mark.parametrize("run", ["cached, a folder each", "cached, one folder"])
+def test_ranks_agree_on_what_the_cache_has(found: dict[str, Found], run: str) -> None:
+    expected = found["alone"].values[run][2]
+    for place in found.values():
+        first, second, third = place.values[run]
+        assert first["metrics"] == second["metrics"]
+        assert first["metrics"][FD] == third["metrics"][FD]
+        for metric in (FD, KID):
+            assert third["metrics"][metric]["value"] == pytest.approx(expected["metrics"][metric]["value"], rel=1e-9)
+        assert {report["gen"]["num_samples"] for report in (first, second, third)} == {7}
+    assert found["first"].values[run] == found["second"].values[run]
+
+
 @pytest.mark.parametrize("run", ["evaluator", "evaluator, counted", "evaluate"])
 def test_both_ranks_have_the_same_report(found: dict[str, Found], run: str) -> None:
     assert found["first"].values[run] == found["second"].values[run]

@@ -6,6 +6,7 @@ Usage: ``python two_processes_worker.py RANK WORLD_SIZE FOLDER``. It writes what
 from __future__ import annotations
 
 import json
+import os
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -104,6 +105,18 @@ def fed_evaluator(rank: int, world_size: int, give_indices: bool) -> dict:
     return plain(evaluator.compute())
 
 
+def with_cache(folder: Path) -> list[dict]:
+    """Twice the same with a cache in that folder, and then with a metric more."""
+    os.environ["GENMETRICS_CACHE"] = str(folder)
+    try:
+        return [
+            plain(evaluate(images(7, 2), images(6, 1), metrics, extractor=LITE, device="cpu", batch_size=1, workers=0))
+            for metrics in (["fid"], ["fid"], ["fid", "kid"])
+        ]
+    finally:
+        os.environ["GENMETRICS_CACHE"] = "off"
+
+
 def main(rank: int, world_size: int, folder: Path) -> None:
     """Run everything and write it down."""
     if world_size > 1:
@@ -119,6 +132,9 @@ def main(rank: int, world_size: int, folder: Path) -> None:
         "evaluate": plain(
             evaluate(images(14, 2), images(12, 1), METRICS, extractor=LITE, device="cpu", batch_size=1, workers=0)
         ),
+        # The other rank, whose folder stays empty, must not be left waiting for one that found everything in its own.
+        "cached, a folder each": with_cache(folder / f"cache-{rank}-of-{world_size}"),
+        "cached, one folder": with_cache(folder / f"cache-of-{world_size}"),
     }
     torch.save(merged_states(rank, world_size), folder / f"states-{rank}-of-{world_size}.pt")
     (folder / f"found-{rank}-of-{world_size}.json").write_text(json.dumps(found))
