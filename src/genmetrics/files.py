@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 import tempfile
@@ -10,7 +11,22 @@ from pathlib import Path
 
 from genmetrics.errors import OutputError
 
-__all__ = ["check_writable", "write_atomically", "write_text"]
+__all__ = ["check_writable", "file_digest", "new_file_beside", "write_atomically", "write_text"]
+
+_CHUNK = 1 << 20
+
+
+def file_digest(path: Path, algorithm: str) -> str:
+    """The hexadecimal digest of a file's bytes, such as by ``sha256``.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    digest = hashlib.new(algorithm, usedforsecurity=False)
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def check_writable(path: Path) -> None:
@@ -40,10 +56,9 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
         OutputError: if it cannot be written; what was written of it is removed.
     """
     check_writable(path)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
     try:
+        temporary = new_file_beside(path)
         try:
-            os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
             mode = temporary.stat().st_mode
             write(temporary)
             temporary.chmod(mode)  # some writers put a file of their own in its place
@@ -56,6 +71,17 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
             raise
     except OSError as error:
         raise OutputError(f"cannot write '{path}': {error.strerror or error}") from error
+
+
+def new_file_beside(path: Path) -> Path:
+    """A new, empty file with a name that nobody uses, in the same folder and with the permissions of the umask.
+
+    Raises:
+        OSError: if it cannot be made.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
+    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    return temporary
 
 
 def write_text(path: Path, text: str) -> None:

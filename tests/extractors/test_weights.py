@@ -19,7 +19,6 @@ from safetensors.torch import save_file
 from torch import nn
 
 from genmetrics.errors import MissingWeightsError, OutputError, WeightsError
-from genmetrics.extractors import weights as module
 from genmetrics.extractors.base import load_extractor
 from genmetrics.extractors.builtin import PUBLISHED
 from genmetrics.extractors.weights import (
@@ -491,7 +490,7 @@ class TestFetch:
                 thread.join(timeout=10)
 
     def test_server_that_never_answers(self, own: Path, hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(module, "_TIMEOUT_SECONDS", 0.2)
+        monkeypatch.setattr("genmetrics.download.TIMEOUT_SECONDS", 0.2)
         with socket.socket() as silent:
             silent.bind(("127.0.0.1", 0))
             silent.listen()

@@ -9,6 +9,7 @@ import struct
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ import torch
 
 import genmetrics as gm
 from genmetrics.errors import SourceError, UnknownNameError, UsageError
-from genmetrics.sources import cifar, fetch, hub_sets, imagenet, stl10
+from genmetrics.sources import cifar, hub_sets, imagenet, stl10
 from genmetrics.sources.arrays import ArraySource
 from genmetrics.sources.cifar import CIFAR10, CIFAR100, CifarSource
 from genmetrics.sources.datasets import DATASETS, DatasetInfo, register_dataset
@@ -85,6 +86,12 @@ def write_cifar(folder: Path, count: int = 4) -> Path:
 
 def small(files: cifar.CifarFiles, rows: int) -> cifar.CifarFiles:
     return dataclasses.replace(files, rows={split: rows * len(names) for split, names in files.splits.items()})
+
+
+class Response(io.BytesIO):
+    """What a server answers."""
+
+    headers: ClassVar[dict[str, str]] = {}
 
 
 class TestCifar:
@@ -335,7 +342,7 @@ class TestFetching:
         return changed
 
     def serve(self, monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
-        monkeypatch.setattr(fetch.urllib.request, "urlopen", lambda url, timeout: io.BytesIO(content))
+        monkeypatch.setattr("urllib.request.urlopen", lambda url, timeout: Response(content))
 
     def test_offline(self, folder: Path, tmp_path: Path) -> None:
         with pytest.raises(SourceError) as caught:
@@ -363,7 +370,7 @@ class TestFetching:
         assert sorted(path.name for path in (folder / "cifar-10-batches-py").iterdir()) == sorted(
             (*files.archive.files, "batches.meta")
         )
-        monkeypatch.setattr(fetch.urllib.request, "urlopen", None)  # never asked again
+        monkeypatch.setattr("urllib.request.urlopen", None)  # never asked again
         assert len(open_source("cifar10:test")) == 4
 
     def test_the_copied_archive(self, folder: Path, archive: Path, files: cifar.CifarFiles) -> None:
@@ -390,7 +397,7 @@ class TestFetching:
         self, folder: Path, archive: Path, files: cifar.CifarFiles, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         self.serve(monkeypatch, b"<html>")
-        with pytest.raises(SourceError, match=r"failed: it gave other content \(6 bytes, md5 [0-9a-f]{32}, published "):
+        with pytest.raises(SourceError, match=r"failed: .* gave other content \(6 bytes, md5 [0-9a-f]{12}…\) than"):
             open_source("cifar10:train")
         assert list(folder.iterdir()) == []
         (folder / archive.name).write_bytes(b"half")

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import http.client
 import os
-import ssl
-import tempfile
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,7 +12,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from genmetrics.download import DownloadError, download
 from genmetrics.errors import MissingWeightsError, OutputError, WeightsError
+from genmetrics.files import file_digest
 
 __all__ = [
     "PublishedWeights",
@@ -33,9 +29,6 @@ __all__ = [
 
 ALLOW_UNOFFICIAL = "GENMETRICS_ALLOW_UNOFFICIAL_WEIGHTS"
 FOLDER = "GENMETRICS_WEIGHTS"
-_TIMEOUT_SECONDS = 10
-_CHUNK = 1 << 20
-_NETWORK_ERRORS = (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError, ssl.SSLError)
 
 
 @dataclass(frozen=True)
@@ -106,11 +99,7 @@ def file_sha256(path: Path) -> str:
 @lru_cache(maxsize=64)
 def _sha256_of_state(path: Path, state: tuple[int, ...]) -> str:
     """Once for each state of a file: a run asks for the weights' hash before and when it builds the network."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+    return file_digest(path, "sha256")
 
 
 def find_weights(published: PublishedWeights, given: Path | None = None) -> WeightsFile | None:
@@ -172,9 +161,9 @@ def fetch_weights(
     reasons: list[str] = []
     for name, url in published.urls.items():
         try:
-            _download(url, folder / name, published.sha256, progress)
-        except (*_NETWORK_ERRORS, WeightsError) as error:
-            reasons.append(str(getattr(error, "reason", error)))
+            download(url, folder / name, "sha256", published.sha256, progress)
+        except DownloadError as error:
+            reasons.append(str(error))
             continue
         except OSError as error:
             raise OutputError(
@@ -183,33 +172,6 @@ def fetch_weights(
             ) from error
         return WeightsFile(folder / name, published.sha256, official=True)
     raise _missing(published, "; ".join(dict.fromkeys(reasons)) or "no address is known")
-
-
-def _download(url: str, target: Path, sha256: str, progress: Callable[[int, int | None], None] | None) -> None:
-    with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as response:
-        length = response.headers.get("Content-Length")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        digest, done = hashlib.sha256(), 0
-        descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=target.name, suffix=".part")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                while chunk := response.read(_CHUNK):
-                    file.write(chunk)
-                    digest.update(chunk)
-                    done += len(chunk)
-                    if progress is not None:
-                        progress(done, int(length) if length else None)
-            if digest.hexdigest() != sha256:
-                raise WeightsError(
-                    f"{url} gave other content ({done} bytes, sha256 {digest.hexdigest()[:12]}…) than the "
-                    f"published file (sha256 {sha256[:12]}…)"
-                )
-            # mkstemp makes files for their owner alone; a shared weight folder is for its group too.
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(target)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
 
 
 def _missing(published: PublishedWeights, reason: str) -> MissingWeightsError:

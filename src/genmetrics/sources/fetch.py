@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
-import http.client
 import os
 import secrets
 import shutil
-import ssl
 import tarfile
 import tempfile
-import urllib.error
-import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import torch
 
+from genmetrics.download import DownloadError, download
 from genmetrics.errors import OutputError, SourceError
+from genmetrics.files import file_digest
 
 __all__ = ["FOLDER", "Archive", "dataset_folders", "find_or_fetch"]
 
 FOLDER = "GENMETRICS_DATASETS"
-_TIMEOUT_SECONDS = 20
 _CHUNK = 1 << 20
-_NETWORK_ERRORS = (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError, ssl.SSLError)
 
 
 @dataclass(frozen=True)
@@ -102,9 +97,10 @@ def find_or_fetch(archive: Archive, needed: Sequence[str]) -> Path:
     try:
         target.mkdir(parents=True, exist_ok=True)
         if packed is not None:
-            if _md5(packed) != archive.md5:
+            md5 = file_digest(packed, "md5")
+            if md5 != archive.md5:
                 raise SourceError(
-                    f"'{packed}' is not the published archive of dataset '{archive.dataset}' (md5 {_md5(packed)}, "
+                    f"'{packed}' is not the published archive of dataset '{archive.dataset}' (md5 {md5}, "
                     f"published {archive.md5}); it may be a broken download: delete it, or copy it again"
                 )
             _unpack(archive, packed, target)
@@ -122,20 +118,10 @@ def find_or_fetch(archive: Archive, needed: Sequence[str]) -> Path:
 
 
 def _download(archive: Archive, part: Path) -> None:
-    digest = hashlib.md5(usedforsecurity=False)
-    done = 0
     try:
-        with urllib.request.urlopen(archive.url, timeout=_TIMEOUT_SECONDS) as response, part.open("wb") as file:
-            while chunk := response.read(_CHUNK):
-                file.write(chunk)
-                digest.update(chunk)
-                done += len(chunk)
-    except _NETWORK_ERRORS as error:
-        raise _missing(archive, str(getattr(error, "reason", error))) from error
-    if digest.hexdigest() != archive.md5:
-        raise _missing(
-            archive, f"it gave other content ({done:,} bytes, md5 {digest.hexdigest()}, published {archive.md5})"
-        )
+        download(archive.url, part, "md5", archive.md5)
+    except DownloadError as error:
+        raise _missing(archive, str(error)) from error
 
 
 def _unpack(archive: Archive, packed: Path, target: Path) -> None:
@@ -169,14 +155,6 @@ def _move(temporary: Path, target: Path) -> None:
         # Another process was first, with the same content.
         if not target.is_dir():
             raise
-
-
-def _md5(path: Path) -> str:
-    digest = hashlib.md5(usedforsecurity=False)
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _missing(archive: Archive, reason: str) -> SourceError:

@@ -6,7 +6,6 @@ their executables do; loading one does not run Python code that is in it.
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 import zipfile
 from abc import abstractmethod
@@ -19,14 +18,13 @@ import torch
 from torch import Tensor
 
 from genmetrics.errors import SourceError, UsageError
+from genmetrics.files import file_digest
 from genmetrics.paths import require_file
 from genmetrics.sources.generator import GeneratorSource, generator_device
 from genmetrics.sources.names import extension
 from genmetrics.sources.query import generator_options, split_query
 
 __all__ = ["Loaded", "ModelFileSource", "TorchScriptSource", "holds_torchscript", "model_kind"]
-
-_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -163,11 +161,7 @@ def _path_and_parameters(text: str, what: str) -> tuple[str, dict[str, str]]:
 
 
 def _file_sha256(path: Path) -> str:
-    digest = hashlib.sha256()
     try:
-        with path.open("rb") as file:
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
+        return file_digest(path, "sha256")
     except OSError as error:
         raise SourceError(f"'{path}' cannot be read: {error.strerror or error}; make it readable") from error
-    return digest.hexdigest()
