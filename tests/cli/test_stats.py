@@ -175,3 +175,30 @@ class TestCache:
         monkeypatch.setenv("GENMETRICS_CACHE", "off")
         assert genmetrics("cache", "show").out == "the cache is switched off (GENMETRICS_CACHE=off)\n"
         assert genmetrics("cache", "clear").out.startswith("removed 0 files")
+
+
+def test_the_three_commands_of_the_page(genmetrics, two_sets, inception_weights, tmp_path, monkeypatch):
+    """docs/stats.md: from an ADM npz and a folder of PNGs to a number."""
+    stats = gm.compute_stats(two_sets[1], ["fid"], weights=inception_weights, num=4)
+    moments = next(iter(stats.accumulators.values()))
+    spatial = {"mu_s": np.zeros(2023), "sigma_s": np.eye(2023)}
+    images = np.zeros((3, 8, 8, 3), np.uint8)
+    monkeypatch.chdir(tmp_path)
+    np.savez("VIRTUAL.npz", arr_0=images, mu=moments.mean().numpy(), sigma=moments.covariance().numpy(), **spatial)
+    (tmp_path / "samples").symlink_to(two_sets[0])
+
+    shown = genmetrics("stats", "show", "VIRTUAL.npz")
+    assert "(ADM reference npz)" in shown.out and "an unknown number of images" in shown.out
+    assert "reference for fid\n" in shown.out
+    assert "the images of 'arr_0' are others" in shown.out
+    assert genmetrics("stats", "convert", "VIRTUAL.npz", "ref.safetensors").code == 0
+    command = ("eval", "samples/", "--ref", "ref.safetensors", "-m", "fid", "--num", 3, "--weights", inception_weights)
+    ended = genmetrics(*command, "--json", "result.json", "--quiet")
+    assert ended.code == 0
+    result = json.loads(Path("result.json").read_text())
+    assert result["ref"]["num_samples"] is None and result["ref"]["kind"] == "ADM reference npz"
+    warnings = " ".join(result["metrics"]["fid"]["warnings"])
+    assert "do not say with which weights" in warnings
+    assert "does not say how many images it is of" in warnings
+    direct = gm.evaluate(two_sets[0], stats, ["fid"], num=3, weights=inception_weights)
+    assert result["metrics"]["fid"]["value"] == pytest.approx(direct["fid"].value, rel=1e-6)
