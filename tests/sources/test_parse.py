@@ -10,12 +10,13 @@ import torch
 
 from genmetrics.errors import SourceError, UnknownNameError, UsageError
 from genmetrics.sources import SOURCES, SourceInfo, register_source
-from genmetrics.sources.archive import TarSource, ZipSource
+from genmetrics.sources.archive import ZipSource
 from genmetrics.sources.arrays import ArraySource, NpySource
 from genmetrics.sources.folder import FolderSource, PathListSource
 from genmetrics.sources.loader import Item, ItemSource
 from genmetrics.sources.npz import NpzSource
 from genmetrics.sources.parse import _open, open_source
+from genmetrics.sources.tar import TarSource
 from genmetrics.types import Fingerprint
 from sources.helpers import pixels, png
 from sources.test_archive import MEMBERS, TAR_SUFFIXES, make_tar, make_zip
@@ -115,7 +116,7 @@ def test_a_broken_link(tmp_path: Path) -> None:
 
 def test_an_unknown_prefix() -> None:
     assert error("zp:images") == ("'zp:images': unknown source kind 'zp', and no such file exists; did you mean 'zip'?")
-    assert error("foo:bar").endswith("known: folder, npy, npz, tar, zip")
+    assert error("foo:bar").endswith("known: folder, npy, npz, tar, wds, zip")
 
 
 def test_an_address() -> None:

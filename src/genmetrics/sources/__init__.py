@@ -49,8 +49,13 @@ for _info in (
     SourceInfo("zip", "genmetrics.sources.archive:ZipSource", "image files in a zip archive, read in place"),
     SourceInfo(
         "tar",
-        "genmetrics.sources.archive:TarSource",
-        "image files in a .tar, .tar.gz, .tar.bz2 or .tar.xz archive, read in place",
+        "genmetrics.sources.tar:TarSource",
+        "image files in .tar, .tar.gz, .tar.bz2 or .tar.xz archives, one or a pattern of many, read in place",
+    ),
+    SourceInfo(
+        "wds",
+        "genmetrics.sources.tar:WebdatasetSource",
+        "webdataset shards: like tar, but images such as key.mask.png are passed over",
     ),
     SourceInfo(
         "npz",

@@ -58,6 +58,9 @@ class _Ready:
 class ItemSource(ImageSource):
     """An image source that is a row of items; it only has to say how each is found."""
 
+    #: Why the labels that come with the images cannot be used; empty if they can, or there are none.
+    label_problem: str = ""
+
     @abstractmethod
     def items(self, wanted: Sequence[int]) -> Iterator[Item]:
         """Each wanted image once, in any order that is the same every time.
@@ -71,6 +74,17 @@ class ItemSource(ImageSource):
         Raises:
             SourceError: if the container turns out to be damaged.
         """
+
+    def names(self) -> Sequence[str]:
+        """The name of each image, as its item has it. Sources override this where making items means reading."""
+        found = [""] * len(self)
+        for item in self.items(range(len(self))):
+            found[item.index] = item.name
+        return found
+
+    def paths(self) -> Sequence[str] | None:
+        """The path of each image in the container, by which folders are told; None where there are no folders."""
+        return None
 
     def batches(self, shard: Shard, spec: BatchSpec) -> Iterator[ImageBatch]:
         """Read one share of the images; the same batches whatever the number of workers.

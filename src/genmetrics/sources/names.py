@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-__all__ = ["IMAGE_EXTENSIONS", "PassedOver", "count", "extension", "extensions_text", "is_hidden"]
+__all__ = ["IMAGE_EXTENSIONS", "PassedOver", "count", "extension", "extensions_text", "is_hidden", "some"]
 
 #: Lower-case; names are compared without regard to case.
 IMAGE_EXTENSIONS = frozenset(
@@ -26,6 +27,7 @@ IMAGE_EXTENSIONS = frozenset(
     )
 )
 _MOST_KINDS = 8
+_MOST_NAMED = 10
 
 
 def extension(name: str) -> str:
@@ -46,6 +48,12 @@ def extensions_text() -> str:
 def count(number: int, noun: str) -> str:
     """``1 file``, ``2 files``."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def some(names: Sequence[str]) -> str:
+    """The first ten of the names, and how many more there are."""
+    more = f" and {len(names) - _MOST_NAMED:,} more" if len(names) > _MOST_NAMED else ""
+    return ", ".join(names[:_MOST_NAMED]) + more
 
 
 class PassedOver:

@@ -18,12 +18,15 @@ from genmetrics.sources import SOURCES
 from genmetrics.sources.base import ImageSource
 from genmetrics.sources.decode import BadImage, decode_file
 from genmetrics.sources.names import IMAGE_EXTENSIONS, extension
+from genmetrics.sources.patterns import expand, is_pattern
 
 __all__ = ["open_source"]
 
 #: At least two characters, so that the drive of a Windows path (``C:``) is none.
 _PREFIX = re.compile(r"([A-Za-z][A-Za-z0-9_+-]+):(.*)", re.DOTALL)
 _STATISTICS_EXTENSIONS = (".safetensors", ".pt", ".pth", ".pkl")
+#: The kinds of which a pattern may name many files.
+_MANY_FILES = ("tar",)
 _TAKEN = (
     "a path as a string or pathlib.Path, a list of paths, a torch tensor uint8 (n, 3, h, w), a numpy array "
     "uint8 (n, h, w, 3) or an ImageSource"
@@ -122,10 +125,27 @@ def _build(target: str, argument: object) -> ImageSource:
 
 
 def _open_path(path: Path) -> ImageSource:
-    """An existing path, by what it is."""
+    """An existing path, or a pattern of files, by what it is."""
+    if is_pattern(str(path)):
+        return _open_kind(_kind_of_pattern(str(path)), str(path))
+    return _open_kind(_kind_of(path), str(path))
+
+
+def _kind_of_pattern(pattern: str) -> str:
+    first = expand(pattern, "a tar archive")[0]
+    kind = "folder" if extension(first.name) in IMAGE_EXTENSIONS else _kind_of(first)
+    if kind not in _MANY_FILES:
+        raise SourceError(
+            f"'{pattern}' stands for files such as '{first}'; expected {', '.join(_MANY_FILES)} files. For images give "
+            f"their folder, '{first.parent}', or from Python a list of paths"
+        )
+    return kind
+
+
+def _kind_of(path: Path) -> str:
     found = require_path(path)
     if found.is_dir():
-        return _open_kind("folder", str(path))
+        return "folder"
     if not found.is_file():
         raise SourceError(f"'{path}' is neither a file nor a folder (a pipe or device?); expected a folder or archive")
     try:
@@ -142,11 +162,11 @@ def _open_path(path: Path) -> ImageSource:
             "folder, an archive or an .npz of images"
         )
     if start.startswith(b"\x93NUMPY"):
-        return _open_kind("npy", str(path))
+        return "npy"
     if suffix == ".npz":
-        return _open_kind("npz", str(path))
+        return "npz"
     if start.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        return _open_kind("npz" if _holds_arrays(found) else "zip", str(path))
+        return "npz" if _holds_arrays(found) else "zip"
     if suffix in IMAGE_EXTENSIONS or _is_image(found):
         raise SourceError(
             f"'{path}' is one image, expected a set of images; give its folder, '{path.parent}', or from "
@@ -159,9 +179,9 @@ def _open_path(path: Path) -> ImageSource:
     ):
         # A damaged file of a known name: its own source says best what is wrong.
         if suffix in known:
-            return _open_kind(named, str(path))
+            return named
     if tarfile.is_tarfile(found):
-        return _open_kind("tar", str(path))
+        return "tar"
     raise SourceError(
         f"'{path}' is no source of images: it is neither a folder nor a zip, tar, npz or npy file (it starts "
         f"with {start!r})"
