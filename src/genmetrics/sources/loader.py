@@ -17,6 +17,7 @@ from jaxtyping import UInt8
 
 from genmetrics.errors import BadImageError, SourceError, UsageError
 from genmetrics.sources.base import BatchSpec, ImageBatch, ImageSource
+from genmetrics.sources.crop import Crop, parse_crop
 from genmetrics.sources.decode import BadImage, Decoded
 from genmetrics.sources.grouping import SizeGroups
 from genmetrics.sources.names import count
@@ -172,6 +173,8 @@ def _check_spec(spec: BatchSpec, total: int) -> None:
         raise UsageError(
             f"on_bad_image is {spec.on_bad_image!r}, expected one of {', '.join(get_args(BadImagePolicy))}"
         )
+    if spec.crop is not None:
+        parse_crop(spec.crop)
     before = -1
     for position in spec.selection or ():
         if position <= before:
@@ -185,28 +188,32 @@ def _check_spec(spec: BatchSpec, total: int) -> None:
         before = position
 
 
-def _load(item: Item, alpha: AlphaPolicy) -> _Ready | BadImage:
+def _load(item: Item, alpha: AlphaPolicy, crop: Crop | None) -> _Ready | BadImage:
     try:
         decoded = item.load(alpha)
+        pixels = decoded.pixels if crop is None else crop(decoded.pixels)
     except BadImage as reason:
         return reason
-    return _Ready(np.ascontiguousarray(decoded.pixels.transpose(2, 0, 1)), decoded.transparent)
+    return _Ready(np.ascontiguousarray(pixels.transpose(2, 0, 1)), decoded.transparent)
 
 
 def _load_in_order(items: Iterator[Item], spec: BatchSpec) -> Generator[tuple[Item, _Ready | BadImage], None, None]:
     """Each item with its outcome, in the order of the items."""
+    crop = None if spec.crop is None else parse_crop(spec.crop)
     try:
         if spec.workers == 0:
             for item in items:
-                yield item, _load(item, spec.alpha)
+                yield item, _load(item, spec.alpha, crop)
         else:
-            yield from _load_in_threads(items, spec)
+            yield from _load_in_threads(items, spec, crop)
     finally:
         if isinstance(items, Generator):
             items.close()
 
 
-def _load_in_threads(items: Iterator[Item], spec: BatchSpec) -> Generator[tuple[Item, _Ready | BadImage], None, None]:
+def _load_in_threads(
+    items: Iterator[Item], spec: BatchSpec, crop: Crop | None = None
+) -> Generator[tuple[Item, _Ready | BadImage], None, None]:
     pending: deque[tuple[Item, Future[_Ready | BadImage]]] = deque()
     most = max(4 * spec.workers, 2 * spec.batch_size)
     # Little is read ahead until it is known how large the images are.
@@ -215,7 +222,7 @@ def _load_in_threads(items: Iterator[Item], spec: BatchSpec) -> Generator[tuple[
     pool = ThreadPoolExecutor(spec.workers, thread_name_prefix="genmetrics-decode")
     try:
         for item in items:
-            pending.append((item, pool.submit(_load, item, spec.alpha)))
+            pending.append((item, pool.submit(_load, item, spec.alpha, crop)))
             while len(pending) > ahead:
                 first, future = pending.popleft()
                 outcome = future.result()
