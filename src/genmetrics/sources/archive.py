@@ -13,6 +13,7 @@ from genmetrics.errors import SourceError
 from genmetrics.paths import require_file
 from genmetrics.sources.decode import BadImage, Decoded, decode_bytes
 from genmetrics.sources.file_state import SetDigest, file_state
+from genmetrics.sources.label_files import DATASET_JSON, container_labels
 from genmetrics.sources.loader import Item, ItemSource
 from genmetrics.sources.members import (
     check_size,
@@ -45,7 +46,7 @@ class ZipSource(ItemSource):
     """The image files of a zip archive, in the order of their names.
 
     Members are chosen by name as in a folder. Of members with the same name the last one counts, as it would
-    after unpacking.
+    after unpacking. XX
     """
 
     kind = "zip"
@@ -64,7 +65,8 @@ class ZipSource(ItemSource):
             self._state = file_state(self._path)
             with zipfile.ZipFile(self._path) as archive:
                 found = [info for info in archive.infolist() if is_image(info.filename, info.is_dir(), passed_over)]
-        except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
+                json = archive.read(DATASET_JSON) if DATASET_JSON in archive.namelist() else b""
+        except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError, ValueError, zlib.error) as error:
             raise SourceError(
                 f"'{path}' is not a zip archive that can be read ({error}); it may be damaged or cut short: "
                 "copy, download or pack it again"
@@ -89,6 +91,10 @@ class ZipSource(ItemSource):
             for info in found
         )
         require_images(self._entries, "zip archive", path, passed_over)
+        self._labels, self.label_problem = container_labels(json, self.names())
+        if self._labels is not None:
+            self.class_names = self._labels.class_names
+            passed_over.take_back(DATASET_JSON)
         self.notes = passed_over.notes() + repeated_notes(repeated) + outside_note(self._entries)
         self._file = SharedFile(self._path)
 
@@ -101,6 +107,8 @@ class ZipSource(ItemSource):
         digest.add_state(self._state)
         for entry in self._entries:
             digest.add(entry.name, entry.crc, entry.size)
+        if self._labels is not None:
+            digest.add("labels", self._labels.values.tolist(), self.class_names)
         return digest.fingerprint(self.kind, self.description)
 
     def names(self) -> Sequence[str]:
@@ -115,7 +123,8 @@ class ZipSource(ItemSource):
         """The wanted images in order; reading and unpacking happen in the workers."""
         for index in wanted:
             entry = self._entries[index]
-            yield Item(index, entry.name, partial(_load_zipped, self._file, entry))
+            label = None if self._labels is None else int(self._labels.values[index])
+            yield Item(index, entry.name, partial(_load_zipped, self._file, entry), label)
 
 
 def _load_zipped(file: SharedFile, entry: _ZipEntry, alpha: AlphaPolicy) -> Decoded:

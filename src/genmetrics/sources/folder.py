@@ -11,6 +11,7 @@ from genmetrics.errors import SourceError
 from genmetrics.paths import require_path
 from genmetrics.sources.decode import decode_file
 from genmetrics.sources.file_state import SetDigest
+from genmetrics.sources.label_files import DATASET_JSON, container_labels
 from genmetrics.sources.loader import Item, ItemSource
 from genmetrics.sources.names import (
     IMAGE_EXTENSIONS,
@@ -32,6 +33,8 @@ class FolderSource(ItemSource):
     Linked folders are entered, unless a link leads back to a folder that it is in. Hidden files and folders
     and ``__MACOSX`` are passed over; all other files that are no images are mentioned in ``notes``. A file
     with an image's extension is always an image: if it cannot be read, that is an error and not passed over.
+
+    Classes are those of a ``dataset.json`` in the folder, as StyleGAN's and EDM's tools write it, if there is one.
     """
 
     kind = "folder"
@@ -58,6 +61,7 @@ class FolderSource(ItemSource):
                 + (f"found only {found}" if found else "the folder is empty")
                 + _instead(self._root)
             )
+        self._read_labels(passed_over)
         self.notes = passed_over.notes()
         if loops:
             self.notes += (f"passed over {count(len(loops), 'link')} back to a folder around it: {some(loops)}",)
@@ -70,6 +74,8 @@ class FolderSource(ItemSource):
         digest = SetDigest()
         for name in self._names:
             digest.add_file(name, self._root / name)
+        if self._labels is not None:
+            digest.add("labels", self._labels.values.tolist(), self.class_names)
         return digest.fingerprint(self.kind, self.description)
 
     def names(self) -> Sequence[str]:
@@ -84,7 +90,19 @@ class FolderSource(ItemSource):
         """The wanted images in order, each named by its path in the folder."""
         for index in wanted:
             name = self._names[index]
-            yield Item(index, name, partial(decode_file, self._root / name))
+            label = None if self._labels is None else int(self._labels.values[index])
+            yield Item(index, name, partial(decode_file, self._root / name), label)
+
+    def _read_labels(self, passed_over: PassedOver) -> None:
+        path = self._root / DATASET_JSON
+        try:
+            data = path.read_bytes() if path.is_file() else b""
+        except OSError as error:
+            raise SourceError(f"'{path}' cannot be read: {error.strerror or error}; make it readable") from error
+        self._labels, self.label_problem = container_labels(data, self._names)
+        if self._labels is not None:
+            self.class_names = self._labels.class_names
+            passed_over.take_back(DATASET_JSON)
 
 
 class PathListSource(ItemSource):

@@ -67,6 +67,11 @@ class PassedOver:
         """Count one file that is no image."""
         self.extensions[extension(name) or "no extension"] += 1
 
+    def take_back(self, name: str) -> None:
+        """Count one file less, which has turned out to be of use."""
+        self.extensions[extension(name)] -= 1
+        self.extensions = +self.extensions
+
     def notes(self) -> tuple[str, ...]:
         """What to tell of a source; hidden files are no news."""
         if not self.extensions:

@@ -17,6 +17,7 @@ from genmetrics.registry import did_you_mean, load_target
 from genmetrics.sources import SOURCES
 from genmetrics.sources.base import ImageSource
 from genmetrics.sources.decode import BadImage, decode_file
+from genmetrics.sources.labels import label_source
 from genmetrics.sources.names import IMAGE_EXTENSIONS, extension
 from genmetrics.sources.patterns import expand, is_pattern
 
@@ -34,7 +35,10 @@ _TAKEN = (
 
 
 def open_source(
-    source: ImageSource | str | Path | Sequence[str | Path] | Tensor | np.ndarray, *, kind: str | None = None
+    source: ImageSource | str | Path | Sequence[str | Path] | Tensor | np.ndarray,
+    *,
+    kind: str | None = None,
+    labels: str | Path = "auto",
 ) -> ImageSource:
     """Open a set of images.
 
@@ -43,13 +47,16 @@ def open_source(
             string ``kind:path``, which forces the kind; a list of image files; a torch tensor uint8
             (n, 3, h, w) or a numpy array uint8 (n, h, w, 3), 0..255.
         kind: forces the kind of a path, like the prefix.
+        labels: ``auto`` takes the classes that the container itself holds; ``folders`` takes the first folder
+            of each image's path; ``none`` takes none; or a path of a ``.json``, ``.csv``, ``.tsv`` or ``.npy``
+            file that holds one for each image.
 
     Raises:
         SourceError: if the source is missing, empty, damaged or of the wrong kind.
         UnknownNameError: if there is no source kind of that name.
         UsageError: if ``source`` is of another type, or ``kind`` does not go with it.
     """
-    return _open(source, kind)
+    return label_source(_open(source, kind), labels)
 
 
 def _open(source: object, kind: str | None) -> ImageSource:

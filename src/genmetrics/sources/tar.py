@@ -7,6 +7,7 @@ from itertools import accumulate
 from pathlib import Path, PurePosixPath
 
 from genmetrics.sources.file_state import SetDigest
+from genmetrics.sources.label_files import integer
 from genmetrics.sources.loader import Item, ItemSource
 from genmetrics.sources.members import outside_note, repeated_notes, require_images
 from genmetrics.sources.names import PassedOver, count, some
@@ -110,7 +111,7 @@ class TarSource(ItemSource):
                 missing.append(prefix + entry.name)
                 continue
             try:
-                labels.append(int(text))
+                labels.append(integer(text))
             except ValueError:
                 wrong.append(f"{prefix}{entry.name} has {text!r}")
         if missing:
