@@ -181,9 +181,9 @@ class TestAuto:
         path = sets(MEMBERS | {"dataset.json": text})[kind]
 
         assert message(path) == (
-            f"{kind} '{path}': labels in 'dataset.json': 1 of 5 images have no label: bird/0.png; 1 of 5 labels are of no "
-            'image: gone.png. To measure the images without labels give `--labels none` (Python: labels="none"), or a '
-            "file of labels"
+            f"{kind} '{path}': labels in 'dataset.json': 1 of 5 images have no label: bird/0.png; 1 of 5 labels are "
+            'of no image: gone.png. To measure the images without labels give `--labels none` (Python: labels="none"), '
+            "or a file of labels"
         )
         assert labels(open_source(path, labels="none"), collect) == []
         assert labels(open_source(path, labels="folders"), collect) == [0, 0, 1, 1, 2]
@@ -325,8 +325,8 @@ class TestFiles:
         np.save(tmp_path / "l.npy", values)
 
         assert message(sets()["tar"], labels=tmp_path / "l.npy") == (
-            f"labels in '{tmp_path}/l.npy': {values.dtype} of shape {values.shape}, expected one integer for each of the "
-            "5 images, in their order"
+            f"labels in '{tmp_path}/l.npy': {values.dtype} of shape {values.shape}, expected one integer for each "
+            "of the 5 images, in their order"
         )
 
     def test_a_pickled_array_is_never_loaded(self, tmp_path: Path, sets: Callable[..., dict[str, Path]]) -> None:

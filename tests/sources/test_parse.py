@@ -116,7 +116,7 @@ def test_a_broken_link(tmp_path: Path) -> None:
 
 def test_an_unknown_prefix() -> None:
     assert error("zp:images") == ("'zp:images': unknown source kind 'zp', and no such file exists; did you mean 'zip'?")
-    assert error("foo:bar").endswith("known: folder, npy, npz, tar, wds, zip")
+    assert error("foo:bar").endswith("known: arrow, folder, hf, npy, npz, parquet, tar, wds, zip")
 
 
 def test_an_address() -> None:
@@ -202,8 +202,8 @@ def test_other_files(tmp_path: Path) -> None:
     path.write_bytes(b"a,b,c\n1,2,3\n")
 
     assert error(path) == (
-        f"'{path}' is no source of images: it is neither a folder nor a zip, tar, npz or npy file (it starts with "
-        "b'a,b,c\\n1,')"
+        f"'{path}' is no source of images: it is neither a folder nor a zip, tar, npz, npy, parquet or arrow file "
+        "(it starts with b'a,b,c\\n1,')"
     )
     path.write_bytes(b"")
     assert error(path) == f"'{path}' is an empty file (0 bytes); copy or download it again"

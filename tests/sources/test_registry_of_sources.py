@@ -18,7 +18,7 @@ def test_listing_the_kinds_imports_neither_torch_nor_numpy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
-    assert done.stdout.splitlines() == ["folder zip tar wds npz npy files array", "[]"]
+    assert done.stdout.splitlines() == ["folder zip tar wds npz npy parquet arrow hf files array", "[]"]
 
 
 @pytest.mark.parametrize("kind", list(SOURCES))

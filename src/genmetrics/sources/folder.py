@@ -158,10 +158,12 @@ class PathListSource(ItemSource):
 
 
 def _instead(root: Path) -> str:
-    """What to type if a folder without images holds archives."""
+    """What to type if a folder without images holds archives or tables."""
     for pattern in ("*.tar", "*.tar.gz", "*.tar.bz2", "*.tar.xz", "*.tgz"):
         if any(root.glob(pattern)):
             return f"; for the images in these archives, give '{root / pattern}'"
+    if any(next(root.rglob(pattern), None) for pattern in ("*.parquet", "*.arrow")):
+        return f"; for the images in these tables, give 'hf:{root}'"
     return ""
 
 

@@ -17,6 +17,7 @@ from genmetrics.registry import did_you_mean, load_target
 from genmetrics.sources import SOURCES
 from genmetrics.sources.base import ImageSource
 from genmetrics.sources.decode import BadImage, decode_file
+from genmetrics.sources.hf import is_saved_dataset
 from genmetrics.sources.labels import label_source
 from genmetrics.sources.names import IMAGE_EXTENSIONS, extension
 from genmetrics.sources.patterns import expand, is_pattern
@@ -27,7 +28,7 @@ __all__ = ["open_source"]
 _PREFIX = re.compile(r"([A-Za-z][A-Za-z0-9_+-]+):(.*)", re.DOTALL)
 _STATISTICS_EXTENSIONS = (".safetensors", ".pt", ".pth", ".pkl")
 #: The kinds of which a pattern may name many files.
-_MANY_FILES = ("tar",)
+_MANY_FILES = ("tar", "parquet", "arrow")
 _TAKEN = (
     "a path as a string or pathlib.Path, a list of paths, a torch tensor uint8 (n, 3, h, w), a numpy array "
     "uint8 (n, h, w, 3) or an ImageSource"
@@ -152,7 +153,7 @@ def _kind_of_pattern(pattern: str) -> str:
 def _kind_of(path: Path) -> str:
     found = require_path(path)
     if found.is_dir():
-        return "folder"
+        return "hf" if is_saved_dataset(found) else "folder"
     if not found.is_file():
         raise SourceError(f"'{path}' is neither a file nor a folder (a pipe or device?); expected a folder or archive")
     try:
@@ -168,6 +169,10 @@ def _kind_of(path: Path) -> str:
             f"'{path}' is a {suffix} file, which holds statistics or tensors: not an image source; give a "
             "folder, an archive or an .npz of images"
         )
+    if start.startswith(b"PAR1"):
+        return "parquet"
+    if start.startswith((b"ARROW1", b"\xff\xff\xff\xff")):
+        return "arrow"
     if start.startswith(b"\x93NUMPY"):
         return "npy"
     if suffix == ".npz":
@@ -182,6 +187,8 @@ def _kind_of(path: Path) -> str:
     for known, named in (
         ((".zip",), "zip"),
         ((".npy",), "npy"),
+        ((".parquet",), "parquet"),
+        ((".arrow",), "arrow"),
         ((".tar", ".tgz", ".gz", ".bz2", ".xz"), "tar"),
     ):
         # A damaged file of a known name: its own source says best what is wrong.
@@ -190,8 +197,8 @@ def _kind_of(path: Path) -> str:
     if tarfile.is_tarfile(found):
         return "tar"
     raise SourceError(
-        f"'{path}' is no source of images: it is neither a folder nor a zip, tar, npz or npy file (it starts "
-        f"with {start!r})"
+        f"'{path}' is no source of images: it is neither a folder nor a zip, tar, npz, npy, parquet or arrow file (it "
+        f"starts with {start!r})"
     )
 
 
