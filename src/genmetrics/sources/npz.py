@@ -91,6 +91,10 @@ class NpzSource(ItemSource):
             digest.add(name, checksum, size)
         return digest.fingerprint(self.kind, self.description)
 
+    def names(self) -> Sequence[str]:
+        """The file and row of each image."""
+        return [f"{self.description}[{index}]" for index in range(len(self))]
+
     def items(self, wanted: Sequence[int]) -> Iterator[Item]:
         """The wanted images in order.
 
