@@ -65,10 +65,10 @@ class Fingerprint:
         kind: the source kind, such as ``folder`` or ``npz``.
         description: what a person reads, such as the path.
         digest: hexadecimal; changes whenever the content may have changed (names, sizes and times of
-            files, checksums of archive members, the bytes of arrays). None where this cannot be told without
+            change of files, checksums of archive members, the bytes of arrays). None where this cannot be told without
             reading it all, as of a Python generator; such a set is never cached.
-        listing: hexadecimal, of names and sizes alone, which a copy in another place keeps; by it the shards
-            of one set know one another. Empty where it would be the digest.
+        listing: hexadecimal, of names, sizes and recorded checksums alone, which a copy in another place
+            keeps; by it the shards of one set know one another. Empty where it would be the digest.
     """
 
     kind: str

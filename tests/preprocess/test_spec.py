@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import FrozenInstanceError
 
 import numpy as np
 import pytest
 import torch
 
-from genmetrics.errors import UnknownNameError
+from genmetrics.errors import UnknownNameError, UsageError
 from genmetrics.preprocess import spec
-from genmetrics.preprocess.spec import PREPROCESS, Preprocess, get_preprocess
+from genmetrics.preprocess.spec import PREPROCESS, Preprocess, get_preprocess, with_crop
 
 
 def images(count: int, height: int, width: int, seed: int = 0) -> torch.Tensor:
@@ -132,7 +133,31 @@ def test_spec_is_frozen_and_its_fields_are_all_reported() -> None:
         "std": (128.0, 128.0, 128.0),
         "divisor": 1.0,
         "crop": 0.875,
+        "source_crop": None,
     }
+
+
+def test_a_crop_at_the_source_is_named_and_changes_nothing_else() -> None:
+    name = with_crop("adm-256", "tf1-bilinear-299")
+    cropped, base = get_preprocess(name), get_preprocess("tf1-bilinear-299")
+
+    assert name == cropped.id == "adm-256+tf1-bilinear-299"
+    assert cropped.as_dict() == base.as_dict() | {"id": name, "source_crop": "adm-256"}
+    assert torch.equal(cropped(images(2, 60, 45)), base(images(2, 60, 45)))
+    assert with_crop(None, "tf1-bilinear-299") == "tf1-bilinear-299"
+
+
+def test_unknown_preprocessing_after_a_crop() -> None:
+    with pytest.raises(UnknownNameError, match=r"^unknown preprocessing 'tf1-bilinear-29'; did you mean"):
+        get_preprocess("adm-256+tf1-bilinear-29")
+
+
+@pytest.mark.parametrize("crop", ["", "adm", "adm-0", "amd-256", "adm-256+adm-256"])
+def test_unknown_crop_before_a_preprocessing(crop: str) -> None:
+    with pytest.raises(
+        UsageError, match=rf"^unknown crop '{re.escape(crop)}'; .*expected <algorithm>-<size>, such as adm"
+    ):
+        get_preprocess(f"{crop}+tf1-bilinear-299")
 
 
 def test_unknown_preprocessing() -> None:

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from genmetrics.errors import BadImageError, SourceError
-from genmetrics.sources import archive as archive_module
-from genmetrics.sources.archive import TarSource, ZipSource
+from genmetrics.sources import members as members_module
+from genmetrics.sources.archive import ZipSource
 from genmetrics.sources.folder import FolderSource
+from genmetrics.sources.tar import TarSource
 from genmetrics.types import Shard
 from sources.helpers import Collected, pixels, png
 
@@ -215,7 +216,7 @@ def test_a_member_that_claims_to_be_huge(
     suffix: str, tmp_path: Path, collect: Callable[..., Collected], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = make(suffix, tmp_path, MEMBERS | {"big.png": bytes(5000)})
-    monkeypatch.setattr(archive_module, "_MAX_MEMBER_BYTES", 4999)
+    monkeypatch.setattr(members_module, "MAX_MEMBER_BYTES", 4999)
 
     got = collect(open_archive(path), on_bad_image="skip")
 
@@ -224,7 +225,7 @@ def test_a_member_that_claims_to_be_huge(
 
 
 def test_the_limit_of_a_member_is_one_gibibyte() -> None:
-    assert archive_module._MAX_MEMBER_BYTES == 1024**3
+    assert members_module.MAX_MEMBER_BYTES == 1024**3
 
 
 @pytest.mark.parametrize("mode", ["w", "w:gz"])
@@ -290,7 +291,7 @@ def test_a_tar_without_end_mark_and_one_with_more_behind_it(tmp_path: Path) -> N
     whole = path.read_bytes()
     path.write_bytes(whole + whole)
     assert TarSource(path).notes == (
-        "more data follows the archive's end mark, such as a second archive; it is not read",
+        "the archive has more data after its end mark, such as a second archive; it is not read",
     )
     path.write_bytes(whole.rstrip(b"\0") + bytes(-len(whole.rstrip(b"\0")) % 512))
     assert TarSource(path).notes == ("the archive has no end mark; it may have been cut short between two files",)

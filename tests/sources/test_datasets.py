@@ -561,9 +561,10 @@ def test_the_hub_sets_are_read_by_the_kind_hf(monkeypatch: pytest.MonkeyPatch) -
     seen: list[str] = []
     source = ArraySource(IMAGES)
     monkeypatch.setattr("genmetrics.sources.parse.open_source", lambda text: seen.append(text) or source)
-    assert hub_sets.open_svhn("extra") is source
-    assert hub_sets.open_celeba("valid") is source
-    assert seen == [
-        "hf:ufldl-stanford/svhn?name=cropped_digits&split=extra",
-        "hf:flwrlabs/celeba?split=valid",
-    ]
+    for name, make, split in (("svhn", hub_sets.open_svhn, "extra"), ("celeba", hub_sets.open_celeba, "valid")):
+        with pytest.raises(SourceError, match=rf"on the hub has {len(IMAGES)} images, and {name}:{split} has "):
+            make(split)
+        info = dataclasses.replace(DATASETS.get(name), splits={split: len(IMAGES)})
+        monkeypatch.setitem(DATASETS._entries, name, info)
+        assert make(split) is source
+    assert seen[::2] == ["hf:ufldl-stanford/svhn/cropped_digits:extra", "hf:flwrlabs/celeba:valid"]

@@ -10,12 +10,13 @@ import torch
 
 from genmetrics.errors import SourceError, UnknownNameError, UsageError
 from genmetrics.sources import SOURCES, SourceInfo, register_source
-from genmetrics.sources.archive import TarSource, ZipSource
+from genmetrics.sources.archive import ZipSource
 from genmetrics.sources.arrays import ArraySource, NpySource
 from genmetrics.sources.folder import FolderSource, PathListSource
 from genmetrics.sources.loader import Item, ItemSource
 from genmetrics.sources.npz import NpzSource
 from genmetrics.sources.parse import _open, open_source
+from genmetrics.sources.tar import TarSource
 from genmetrics.types import Fingerprint
 from sources.helpers import pixels, png
 from sources.test_archive import MEMBERS, TAR_SUFFIXES, make_tar, make_zip
@@ -118,7 +119,21 @@ def test_an_unknown_prefix() -> None:
         "'zp:images': unknown source kind or dataset 'zp', and no such file exists; did you mean 'zip'?"
     )
     known = error("foo:bar").partition("; known: ")[2].split(", ")
-    assert {"folder", "npy", "npz", "onnx", "python", "tar", "torchscript", "zip", "cifar10"} <= set(known)
+    assert {
+        "folder",
+        "npy",
+        "npz",
+        "onnx",
+        "python",
+        "tar",
+        "torchscript",
+        "zip",
+        "cifar10",
+        "hf",
+        "wds",
+        "parquet",
+        "arrow",
+    } <= set(known)
     assert not {"array", "dataset", "files", "generator", "iterable", "loader"} & set(known)
 
 
@@ -205,8 +220,8 @@ def test_other_files(tmp_path: Path) -> None:
     path.write_bytes(b"a,b,c\n1,2,3\n")
 
     assert error(path) == (
-        f"'{path}' is no source of images: it is neither a folder nor a zip, tar, npz or npy file (it starts with "
-        "b'a,b,c\\n1,')"
+        f"'{path}' is no source of images: it is neither a folder nor a zip, tar, npz, npy, parquet or arrow file "
+        "(it starts with b'a,b,c\\n1,')"
     )
     path.write_bytes(b"")
     assert error(path) == f"'{path}' is an empty file (0 bytes); copy or download it again"

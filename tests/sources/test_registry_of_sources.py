@@ -20,7 +20,8 @@ def test_listing_the_kinds_imports_neither_torch_nor_numpy() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.splitlines() == [
-        "folder zip tar npz npy files array torchscript onnx python dataset loader iterable generator",
+        "folder zip tar wds npz npy parquet arrow hf files array torchscript onnx python "
+        "dataset loader iterable generator",
         "[]",
     ]
 

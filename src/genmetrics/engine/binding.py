@@ -163,6 +163,7 @@ def _refusal(stats: Stats, need: Need, found: Need | None, metric: str, side: st
     if found is not None and (differing := _differ(found, need)):
         text = " and ".join(f"{name} {ours!r}" for name, ours, _ in differing)
         theirs = " and ".join(repr(other) for _, _, other in differing)
+        rebuild = _crop_hint(found, need) + rebuild
         return (
             f"{side} '{stats.name}' holds features of {text}, metric {metric!r} needs {theirs}; the number would not "
             f"be comparable. {rebuild} (--force computes it all the same, with a warning)"
@@ -171,6 +172,14 @@ def _refusal(stats: Stats, need: Need, found: Need | None, metric: str, side: st
         f"the statistics of '{stats.name}' hold no {describe_need(need)}, which metric {metric!r} needs of the {side} "
         f"side; they hold: {stats.holdings()}. {rebuild}"
     )
+
+
+def _crop_hint(found: Need, need: Need) -> str:
+    """What to type where nothing but the crop differs."""
+    (held_crop, _, held), (crop, _, wanted) = found.preprocess.rpartition("+"), need.preprocess.rpartition("+")
+    if (found.extractor, found.feature, held) != (need.extractor, need.feature, wanted):
+        return ""
+    return f"Add '--crop {held_crop}'. " if held_crop else f"Leave out '--crop {crop}'. "
 
 
 def _uncounted(stats: Stats, held: Accumulator | None, side: str) -> tuple[str, ...]:

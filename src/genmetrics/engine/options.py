@@ -9,6 +9,7 @@ from pathlib import Path
 
 from genmetrics.errors import UsageError
 from genmetrics.registry import did_you_mean
+from genmetrics.sources.crop import parse_crop
 from genmetrics.types import AlphaPolicy, BadImagePolicy, Precision, Shard, Stage
 
 __all__ = ["Options"]
@@ -53,6 +54,10 @@ class Options:
     force: bool = False
     shard: Shard = field(default_factory=Shard)
 
+    def labels_of(self, stage: Stage) -> str | Path:
+        """Where the classes of a side's images come from."""
+        return self.labels if isinstance(self.labels, str | Path) else self.labels.get(stage, "auto")
+
     def __post_init__(self) -> None:
         _check_choice("precision", self.precision, typing.get_args(Precision))
         _check_choice("alpha", self.alpha, typing.get_args(AlphaPolicy))
@@ -63,6 +68,8 @@ class Options:
             _check_number("workers", self.workers, 0, None)
         if self.num is not None:
             _check_number("num", self.num, 1, None)
+        if self.crop is not None:
+            parse_crop(self.crop)
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

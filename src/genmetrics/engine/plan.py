@@ -44,7 +44,13 @@ class Plan:
         return next(metric.id for metric in self.metrics if need in metric.needs)
 
 
-def make_plan(metrics: Sequence[str] | str | None, extractor: str | None, seed: int, has_reference: bool) -> Plan:
+def make_plan(
+    metrics: Sequence[str] | str | None,
+    extractor: str | None,
+    seed: int,
+    has_reference: bool,
+    crop: str | None = None,
+) -> Plan:
     """Resolve metric names.
 
     Args:
@@ -53,6 +59,7 @@ def make_plan(metrics: Sequence[str] | str | None, extractor: str | None, seed: 
         extractor: the network on which to compute them; None takes each metric's own.
         seed: of every random choice.
         has_reference: whether there is a set to compare with.
+        crop: the centre crop that all images undergo first; None for none.
 
     Raises:
         UnknownNameError: if a name stands for nothing.
@@ -61,7 +68,7 @@ def make_plan(metrics: Sequence[str] | str | None, extractor: str | None, seed: 
     names = _names(metrics, has_reference)
     if not names:
         raise UsageError("no metric was asked for; for example: -m fid,kid (`genmetrics list metrics` has them all)")
-    plan = Plan(tuple(build_metrics(names, extractor, EXTRACTORS.get, seed)))
+    plan = Plan(tuple(build_metrics(names, extractor, EXTRACTORS.get, seed, crop)))
     comparing = [metric.id for metric in plan.metrics if not metric.unary]
     if comparing and not has_reference:
         raise UsageError(
@@ -97,9 +104,12 @@ def computable(stats: Stats, *, widths_only: bool = False) -> list[Metric]:
         if info.generic and (info.role == "pool" or EXTRACTORS.get(extractor).logits)
     ]
     seed = Options.seed if stats.seed is None else stats.seed
+    # A crop is part of a preprocessing's name, before a plus.
+    crops = {need.preprocess.rpartition("+")[0] or None: None for need in stats.accumulators} or {None: None}
     return [
         metric
-        for metric in build_metrics(names, None, EXTRACTORS.get, seed)
+        for crop in crops
+        for metric in build_metrics(names, None, EXTRACTORS.get, seed, crop)
         if all(could_meet(stats, need) if widths_only else stats.meets(need) for need in metric.needs)
     ]
 

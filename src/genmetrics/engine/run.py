@@ -35,7 +35,7 @@ def iter_evaluate(
     first image is read.
     """
     started = time.perf_counter()
-    plan = make_plan(metrics, options.extractor, options.seed, ref is not None)
+    plan = make_plan(metrics, options.extractor, options.seed, ref is not None, options.crop)
     gen_side = open_side(gen, "gen", options)
     ref_side = None if ref is None or not plan.ref_needs else open_side(ref, "ref", options)
     notes: tuple[str, ...] = ()
@@ -80,7 +80,7 @@ def iter_compute_stats(
     source: SourceLike, metrics: Sequence[str] | str, options: Options
 ) -> Generator[Progress, None, Stats]:
     """``compute_stats`` as a generator of progress records that returns the statistics."""
-    plan = make_plan(metrics, options.extractor, options.seed, has_reference=True)
+    plan = make_plan(metrics, options.extractor, options.seed, True, options.crop)
     side = open_side(source, "ref", options)
     if side.source is None:
         raise UsageError("the source is statistics already; give the images themselves")

@@ -10,6 +10,7 @@ from genmetrics.engine.options import Options
 from genmetrics.errors import SourceError, UsageError
 from genmetrics.paths import require_path
 from genmetrics.sources.base import ImageSource, SeededSource
+from genmetrics.sources.labels import label_source
 from genmetrics.sources.parse import open_source
 from genmetrics.stats.formats import holds_images, is_statistics
 from genmetrics.stats.stats import Stats
@@ -57,11 +58,11 @@ def open_side(given: SourceLike | Stats, stage: Stage, options: Options) -> Side
     if isinstance(given, str | Path):
         path = Path(given).expanduser()
         if path.is_file() and is_statistics(path):
-            return _open_stats(path)
+            return _open_stats(path, options.labels_of(stage))
     source = open_source(given)
     if isinstance(source, SeededSource):
         source = source.seeded(options.seed if stage == "gen" else (options.seed + 1) % 2**32)
-    return Side(source=source)
+    return Side(source=label_source(source, options.labels_of(stage)))
 
 
 def _open_forced(given: str) -> Side:
@@ -76,6 +77,6 @@ def _open_forced(given: str) -> Side:
     return Side(stats=Stats.load(require_path(text)))
 
 
-def _open_stats(path: Path) -> Side:
+def _open_stats(path: Path, labels: str | Path) -> Side:
     stats = Stats.load(path)
-    return Side(stats, open_source(path, kind="npz") if holds_images(path) else None)
+    return Side(stats, open_source(path, kind="npz", labels=labels) if holds_images(path) else None)

@@ -8,6 +8,8 @@ from dataclasses import replace
 from genmetrics.errors import UnknownNameError, UsageError
 from genmetrics.metrics import METRICS
 from genmetrics.metrics.base import Metric
+from genmetrics.preprocess.crop_id import is_crop
+from genmetrics.preprocess.spec import with_crop
 from genmetrics.registry import did_you_mean, load_target
 from genmetrics.types import ExtractorInfo, MetricInfo
 
@@ -16,7 +18,9 @@ __all__ = ["build_metrics", "resolve_metric"]
 Lookup = Callable[[str], ExtractorInfo]
 
 
-def build_metrics(names: Sequence[str], extractor: str | None, lookup: Lookup, seed: int) -> list[Metric]:
+def build_metrics(
+    names: Sequence[str], extractor: str | None, lookup: Lookup, seed: int, crop: str | None = None
+) -> list[Metric]:
     """The metrics of the given names, each once, in their order.
 
     Args:
@@ -24,12 +28,13 @@ def build_metrics(names: Sequence[str], extractor: str | None, lookup: Lookup, s
         extractor: the network on which to compute them; None takes each metric's own.
         lookup: finds an extractor's description.
         seed: of every random choice.
+        crop: the centre crop that all images undergo first, which is part of the metrics' names; None for none.
 
     Raises:
         UnknownNameError: if a name stands for nothing.
         UsageError: if a metric makes no sense on the extractor.
     """
-    infos = dict.fromkeys(resolve_metric(name, extractor, lookup) for name in names)
+    infos = dict.fromkeys(_after_crop(resolve_metric(name, extractor, lookup), crop) for name in names)
     return [load_target(info.target)(info, seed) for info in infos]
 
 
@@ -40,6 +45,9 @@ def resolve_metric(name: str, extractor: str | None, lookup: Lookup) -> MetricIn
         if extractor is None or extractor == info.extractor:
             return info
         return _on_extractor(info, lookup(extractor))
+    of_crop, _, crop = name.rpartition(".")
+    if of_crop and is_crop(crop):
+        raise UsageError(f"metric {name!r} is {of_crop!r} of cropped images; ask for '-m {of_crop} --crop {crop}'")
     family, _, named_extractor = name.partition(".")
     generic = {info.generic: info for info in METRICS.entries() if info.generic}
     if named_extractor and family in generic:
@@ -53,6 +61,12 @@ def resolve_metric(name: str, extractor: str | None, lookup: Lookup) -> MetricIn
         )
     hint = did_you_mean(name, [*METRICS])
     raise UnknownNameError(f"unknown metric {name!r}; {hint}")
+
+
+def _after_crop(info: MetricInfo, crop: str | None) -> MetricInfo:
+    if crop is None:
+        return info
+    return replace(info, id=f"{info.id}.{crop}", preprocess=with_crop(crop, info.preprocess), equals="")
 
 
 def _on_extractor(info: MetricInfo, extractor: ExtractorInfo) -> MetricInfo:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import torch
 from jaxtyping import Float32, UInt8
 from torch import Tensor
 
 from genmetrics.errors import UnknownNameError
+from genmetrics.preprocess.crop_id import split_crop
 from genmetrics.preprocess.resize_tf1 import resize_tf1_bilinear
 from genmetrics.preprocess.resize_torch import resize_torch_bicubic_antialias, resize_torch_bilinear
 from genmetrics.registry import did_you_mean
 
-__all__ = ["PREPROCESS", "Preprocess", "get_preprocess"]
+__all__ = ["PREPROCESS", "Preprocess", "get_preprocess", "with_crop"]
 
 Resizer = Callable[[Tensor, tuple[int, int]], Tensor]
 
@@ -45,6 +46,8 @@ class Preprocess:
         divisor: 1 keeps 0..255 through the resize, 255 makes 0..1 of it.
         crop: the side of the centred square that is kept, as a fraction of the shorter side; None keeps
             the whole image and squashes it to ``size``.
+        source_crop: the id of the crop and resize that images have undergone as they were read, before all of
+            this; the source does it, to 8 bits.
     """
 
     id: str
@@ -54,6 +57,7 @@ class Preprocess:
     std: tuple[float, float, float]
     divisor: float = 1.0
     crop: float | None = None
+    source_crop: str | None = None
 
     def __call__(self, images: UInt8[Tensor, "n 3 h w"]) -> Float32[Tensor, "n 3 out_h out_w"]:
         """Carry it out on the images' own device.
@@ -115,11 +119,26 @@ PREPROCESS: dict[str, Preprocess] = {
 def get_preprocess(name: str) -> Preprocess:
     """The preprocessing of that id.
 
+    Args:
+        name: such as ``tf1-bilinear-299``; ``adm-256+tf1-bilinear-299`` is the same of images that are cropped
+            as they are read.
+
     Raises:
         UnknownNameError: if there is none.
+        UsageError: if there is no crop of the name before the ``+``.
     """
+    crop, plus, base = name.rpartition("+")
     try:
-        return PREPROCESS[name]
+        found = PREPROCESS[base]
     except KeyError:
-        hint = did_you_mean(name, list(PREPROCESS))
-        raise UnknownNameError(f"unknown preprocessing {name!r}; {hint}") from None
+        hint = did_you_mean(base, list(PREPROCESS))
+        raise UnknownNameError(f"unknown preprocessing {base!r}; {hint}") from None
+    if not plus:
+        return found
+    split_crop(crop)
+    return replace(found, id=name, source_crop=crop)
+
+
+def with_crop(crop: str | None, preprocess: str) -> str:
+    """The id of a preprocessing after a crop, ``adm-256+tf1-bilinear-299``; without a crop its own id."""
+    return preprocess if crop is None else f"{crop}+{preprocess}"

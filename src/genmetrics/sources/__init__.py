@@ -51,8 +51,13 @@ for _info in (
     SourceInfo("zip", "genmetrics.sources.archive:ZipSource", "image files in a zip archive, read in place"),
     SourceInfo(
         "tar",
-        "genmetrics.sources.archive:TarSource",
-        "image files in a .tar, .tar.gz, .tar.bz2 or .tar.xz archive, read in place",
+        "genmetrics.sources.tar:TarSource",
+        "image files in .tar, .tar.gz, .tar.bz2 or .tar.xz archives, one or a pattern of many, read in place",
+    ),
+    SourceInfo(
+        "wds",
+        "genmetrics.sources.tar:WebdatasetSource",
+        "webdataset shards: like tar, but images such as key.mask.png are passed over",
     ),
     SourceInfo(
         "npz",
@@ -60,6 +65,21 @@ for _info in (
         "arr_0 of an .npz file, uint8 (n, h, w, 3); arr_1 holds the labels if there are any",
     ),
     SourceInfo("npy", "genmetrics.sources.arrays:NpySource", "one array in an .npy file, uint8 (n, h, w, 3)"),
+    SourceInfo(
+        "parquet",
+        "genmetrics.sources.table_source:ParquetSource",
+        "parquet files, one or a pattern of many, with a column of images (extra 'hf')",
+    ),
+    SourceInfo(
+        "arrow",
+        "genmetrics.sources.table_source:ArrowSource",
+        "arrow files or streams, one or a pattern of many, with a column of images (extra 'hf')",
+    ),
+    SourceInfo(
+        "hf",
+        "genmetrics.sources.hf:HfSource",
+        "NAME[:SPLIT][:COLUMN], a dataset of the Hugging Face hub, saved to disk or in parquet files (extra 'hf')",
+    ),
     SourceInfo("files", "genmetrics.sources.folder:PathListSource", "a Python list of image files", "object"),
     SourceInfo(
         "array",

@@ -15,6 +15,7 @@ from torch import Tensor
 from genmetrics.errors import SourceError
 from genmetrics.paths import require_file
 from genmetrics.sources.decode import BadImage, Decoded, decode_array
+from genmetrics.sources.file_state import file_state
 from genmetrics.sources.layout import check_array, check_tensor, dtype_name
 from genmetrics.sources.loader import Item, ItemSource
 from genmetrics.sources.quantise import QuantisedSource, Quantiser, floats, quantise
@@ -100,6 +101,7 @@ class NpySource(ItemSource):
         self._path = require_file(path, "an .npy file")
         self.description = str(path)
         try:
+            self._state = file_state(self._path)
             rows = np.load(self._path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
             raise SourceError(
@@ -118,9 +120,8 @@ class NpySource(ItemSource):
         return int(self._rows.shape[0])
 
     def fingerprint(self) -> Fingerprint:
-        """Size and time of change of the file, and the shape."""
-        state = self._path.stat()
-        text = f"{tuple(self._rows.shape)}\0{state.st_size}\0{state.st_mtime_ns}"
+        """Size and times of change of the file, and the shape."""
+        text = f"{tuple(self._rows.shape)}\0{tuple(self._state)}"
         return Fingerprint(self.kind, self.description, hashlib.sha256(text.encode()).hexdigest())
 
     def items(self, wanted: Sequence[int]) -> Iterator[Item]:

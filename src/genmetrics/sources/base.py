@@ -86,7 +86,11 @@ class ImageSource(ABC):
 
     @abstractmethod
     def fingerprint(self) -> Fingerprint:
-        """What the set is. Cheap and honest: it changes when the content may have changed."""
+        """What the set is. Cheap and honest: it changes when the content may have changed.
+
+        It is of the time of the call or of an earlier one, so ask for it before the images are read: what is
+        kept under it can then never be taken for a later content.
+        """
 
     @abstractmethod
     def batches(self, shard: Shard, spec: BatchSpec) -> Iterator[ImageBatch]:

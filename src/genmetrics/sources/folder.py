@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -11,6 +10,8 @@ from pathlib import Path
 from genmetrics.errors import SourceError
 from genmetrics.paths import require_path
 from genmetrics.sources.decode import decode_file
+from genmetrics.sources.file_state import SetDigest
+from genmetrics.sources.label_files import DATASET_JSON, container_labels
 from genmetrics.sources.loader import Item, ItemSource
 from genmetrics.sources.names import (
     IMAGE_EXTENSIONS,
@@ -19,12 +20,11 @@ from genmetrics.sources.names import (
     extension,
     extensions_text,
     is_hidden,
+    some,
 )
 from genmetrics.types import Fingerprint
 
 __all__ = ["FolderSource", "PathListSource"]
-
-_MOST_NAMED = 10
 
 
 class FolderSource(ItemSource):
@@ -33,6 +33,8 @@ class FolderSource(ItemSource):
     Linked folders are entered, unless a link leads back to a folder that it is in. Hidden files and folders
     and ``__MACOSX`` are passed over; all other files that are no images are mentioned in ``notes``. A file
     with an image's extension is always an image: if it cannot be read, that is an error and not passed over.
+
+    Classes are those of a ``dataset.json`` in the folder, as StyleGAN's and EDM's tools write it, if there is one.
     """
 
     kind = "folder"
@@ -57,26 +59,50 @@ class FolderSource(ItemSource):
             raise SourceError(
                 f"folder '{path}' holds no image: looked in it and its subfolders for {extensions_text()}; "
                 + (f"found only {found}" if found else "the folder is empty")
+                + _instead(self._root)
             )
+        self._read_labels(passed_over)
         self.notes = passed_over.notes()
         if loops:
-            self.notes += (f"passed over {count(len(loops), 'link')} back to a folder around it: {_some(loops)}",)
+            self.notes += (f"passed over {count(len(loops), 'link')} back to a folder around it: {some(loops)}",)
 
     def __len__(self) -> int:
         return len(self._names)
 
     def fingerprint(self) -> Fingerprint:
-        """Path, size and time of change of each image; one that has gone is written down as such."""
-        digest = hashlib.sha256()
+        """Path, size and times of change of each image; one that has gone is written down as such."""
+        digest = SetDigest()
         for name in self._names:
-            digest.update(_state(name, self._root / name))
-        return Fingerprint(self.kind, self.description, digest.hexdigest())
+            digest.add_file(name, self._root / name)
+        if self._labels is not None:
+            digest.add("labels", self._labels.values.tolist(), self.class_names)
+        return digest.fingerprint(self.kind, self.description)
+
+    def names(self) -> Sequence[str]:
+        """The path of each image in the folder."""
+        return self._names
+
+    def paths(self) -> Sequence[str]:
+        """The path of each image in the folder."""
+        return self._names
 
     def items(self, wanted: Sequence[int]) -> Iterator[Item]:
         """The wanted images in order, each named by its path in the folder."""
         for index in wanted:
             name = self._names[index]
-            yield Item(index, name, partial(decode_file, self._root / name))
+            label = None if self._labels is None else int(self._labels.values[index])
+            yield Item(index, name, partial(decode_file, self._root / name), label)
+
+    def _read_labels(self, passed_over: PassedOver) -> None:
+        path = self._root / DATASET_JSON
+        try:
+            data = path.read_bytes() if path.is_file() else b""
+        except OSError as error:
+            raise SourceError(f"'{path}' cannot be read: {error.strerror or error}; make it readable") from error
+        self._labels, self.label_problem = container_labels(data, self._names)
+        if self._labels is not None:
+            self.class_names = self._labels.class_names
+            passed_over.take_back(DATASET_JSON)
 
 
 class PathListSource(ItemSource):
@@ -100,12 +126,12 @@ class PathListSource(ItemSource):
         missing = [str(given) for given, path in zip(self._paths, files, strict=True) if not path.exists()]
         if missing:
             raise SourceError(
-                f"{len(missing):,} of {count(len(files), 'path')} in the list do not exist: {_some(missing)}"
+                f"{len(missing):,} of {count(len(files), 'path')} in the list do not exist: {some(missing)}"
             )
         others = [str(given) for given, path in zip(self._paths, files, strict=True) if not path.is_file()]
         if others:
             raise SourceError(
-                f"{len(others):,} of {count(len(files), 'path')} in the list are no files: {_some(others)}; "
+                f"{len(others):,} of {count(len(files), 'path')} in the list are no files: {some(others)}; "
                 "give image files, or one folder alone as a path"
             )
         self._files = tuple(files)
@@ -119,16 +145,26 @@ class PathListSource(ItemSource):
         return len(self._files)
 
     def fingerprint(self) -> Fingerprint:
-        """Path, size and time of change of each image; one that has gone is written down as such."""
-        digest = hashlib.sha256()
+        """Path, size and times of change of each image; one that has gone is written down as such."""
+        digest = SetDigest()
         for given, path in zip(self._paths, self._files, strict=True):
-            digest.update(_state(str(given), path))
-        return Fingerprint(self.kind, self.description, digest.hexdigest())
+            digest.add_file(str(given), path)
+        return digest.fingerprint(self.kind, self.description)
 
     def items(self, wanted: Sequence[int]) -> Iterator[Item]:
         """The wanted images in order, each named by its path as given."""
         for index in wanted:
             yield Item(index, str(self._paths[index]), partial(decode_file, self._files[index]))
+
+
+def _instead(root: Path) -> str:
+    """What to type if a folder without images holds archives or tables."""
+    for pattern in ("*.tar", "*.tar.gz", "*.tar.bz2", "*.tar.xz", "*.tgz"):
+        if any(root.glob(pattern)):
+            return f"; for the images in these archives, give '{root / pattern}'"
+    if any(next(root.rglob(pattern), None) for pattern in ("*.parquet", "*.arrow")):
+        return f"; for the images in these tables, give 'hf:{root}'"
+    return ""
 
 
 def _find_images(root: Path, passed_over: PassedOver) -> tuple[list[str], list[str]]:
@@ -167,17 +203,3 @@ def _find_images(root: Path, passed_over: PassedOver) -> tuple[list[str], list[s
     names.sort()
     loops.sort()
     return names, loops
-
-
-def _state(name: str, path: Path) -> bytes:
-    try:
-        state = path.stat()
-        line = f"{name}\0{state.st_size}\0{state.st_mtime_ns}\n"
-    except OSError:
-        line = f"{name}\0unreadable\n"
-    return line.encode("utf-8", "surrogateescape")
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - _MOST_NAMED:,} more" if len(names) > _MOST_NAMED else ""
-    return ", ".join(names[:_MOST_NAMED]) + more

@@ -17,6 +17,7 @@ from jaxtyping import UInt8
 
 from genmetrics.errors import BadImageError, SourceError, UsageError
 from genmetrics.sources.base import BatchSpec, ImageBatch, ImageSource
+from genmetrics.sources.crop import Crop, parse_crop
 from genmetrics.sources.decode import BadImage, Decoded
 from genmetrics.sources.grouping import SizeGroups
 from genmetrics.sources.names import count
@@ -60,6 +61,8 @@ class ItemSource(ImageSource):
 
     #: What it means, and what to do, when there are fewer or more images than there were said to be.
     _why_fewer = "it has changed since it was opened; open it again"
+    #: Why the labels that come with the images cannot be used; empty if they can, or there are none.
+    label_problem: str = ""
 
     @abstractmethod
     def items(self, wanted: Sequence[int]) -> Iterator[Item]:
@@ -74,6 +77,17 @@ class ItemSource(ImageSource):
         Raises:
             SourceError: if the container turns out to be damaged.
         """
+
+    def names(self) -> Sequence[str]:
+        """The name of each image, as its item has it. Sources override this where making items means reading."""
+        found = [""] * len(self)
+        for item in self.items(range(len(self))):
+            found[item.index] = item.name
+        return found
+
+    def paths(self) -> Sequence[str] | None:
+        """The path of each image in the container, by which folders are told; None where there are no folders."""
+        return None
 
     def batches(self, shard: Shard, spec: BatchSpec) -> Iterator[ImageBatch]:
         """Read one share of the images; the same batches whatever the number of workers.
@@ -191,6 +205,8 @@ def check_spec(spec: BatchSpec, total: int | None) -> None:
         raise UsageError(
             f"on_bad_image is {spec.on_bad_image!r}, expected one of {', '.join(get_args(BadImagePolicy))}"
         )
+    if spec.crop is not None:
+        parse_crop(spec.crop)
     before = -1
     for position in spec.selection or ():
         if position <= before:
@@ -204,28 +220,32 @@ def check_spec(spec: BatchSpec, total: int | None) -> None:
         before = position
 
 
-def _load(item: Item, alpha: AlphaPolicy) -> _Ready | BadImage:
+def _load(item: Item, alpha: AlphaPolicy, crop: Crop | None) -> _Ready | BadImage:
     try:
         decoded = item.load(alpha)
+        pixels = decoded.pixels if crop is None else crop(decoded.pixels)
     except BadImage as reason:
         return reason
-    return _Ready(np.ascontiguousarray(decoded.pixels.transpose(2, 0, 1)), decoded.transparent)
+    return _Ready(np.ascontiguousarray(pixels.transpose(2, 0, 1)), decoded.transparent)
 
 
 def _load_in_order(items: Iterator[Item], spec: BatchSpec) -> Generator[tuple[Item, _Ready | BadImage], None, None]:
     """Each item with its outcome, in the order of the items."""
+    crop = None if spec.crop is None else parse_crop(spec.crop)
     try:
         if spec.workers == 0:
             for item in items:
-                yield item, _load(item, spec.alpha)
+                yield item, _load(item, spec.alpha, crop)
         else:
-            yield from _load_in_threads(items, spec)
+            yield from _load_in_threads(items, spec, crop)
     finally:
         if isinstance(items, Generator):
             items.close()
 
 
-def _load_in_threads(items: Iterator[Item], spec: BatchSpec) -> Generator[tuple[Item, _Ready | BadImage], None, None]:
+def _load_in_threads(
+    items: Iterator[Item], spec: BatchSpec, crop: Crop | None = None
+) -> Generator[tuple[Item, _Ready | BadImage], None, None]:
     pending: deque[tuple[Item, Future[_Ready | BadImage]]] = deque()
     most = max(4 * spec.workers, 2 * spec.batch_size)
     # Little is read ahead until it is known how large the images are.
@@ -234,7 +254,7 @@ def _load_in_threads(items: Iterator[Item], spec: BatchSpec) -> Generator[tuple[
     pool = ThreadPoolExecutor(spec.workers, thread_name_prefix="genmetrics-decode")
     try:
         for item in items:
-            pending.append((item, pool.submit(_load, item, spec.alpha)))
+            pending.append((item, pool.submit(_load, item, spec.alpha, crop)))
             while len(pending) > ahead:
                 first, future = pending.popleft()
                 outcome = future.result()

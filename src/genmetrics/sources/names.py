@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-__all__ = ["IMAGE_EXTENSIONS", "PassedOver", "count", "extension", "extensions_text", "is_hidden"]
+__all__ = ["IMAGE_EXTENSIONS", "PassedOver", "count", "extension", "extensions_text", "is_hidden", "some"]
 
 #: Lower-case; names are compared without regard to case.
 IMAGE_EXTENSIONS = frozenset(
@@ -26,6 +27,7 @@ IMAGE_EXTENSIONS = frozenset(
     )
 )
 _MOST_KINDS = 8
+_MOST_NAMED = 10
 
 
 def extension(name: str) -> str:
@@ -48,6 +50,12 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
+def some(names: Sequence[str]) -> str:
+    """The first ten of the names, and how many more there are."""
+    more = f" and {len(names) - _MOST_NAMED:,} more" if len(names) > _MOST_NAMED else ""
+    return ", ".join(names[:_MOST_NAMED]) + more
+
+
 class PassedOver:
     """Files that were not taken for images, counted by extension."""
 
@@ -58,6 +66,11 @@ class PassedOver:
     def add(self, name: str) -> None:
         """Count one file that is no image."""
         self.extensions[extension(name) or "no extension"] += 1
+
+    def take_back(self, name: str) -> None:
+        """Count one file less, which has turned out to be of use."""
+        self.extensions[extension(name)] -= 1
+        self.extensions = +self.extensions
 
     def notes(self) -> tuple[str, ...]:
         """What to tell of a source; hidden files are no news."""

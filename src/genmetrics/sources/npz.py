@@ -6,7 +6,6 @@ compressed one. Pickled objects are never loaded.
 
 from __future__ import annotations
 
-import hashlib
 import math
 import zipfile
 import zlib
@@ -22,6 +21,7 @@ from jaxtyping import Int64
 from genmetrics.errors import SourceError
 from genmetrics.paths import require_file
 from genmetrics.sources.decode import BadImage, Decoded, decode_array
+from genmetrics.sources.file_state import SetDigest, file_state
 from genmetrics.sources.layout import check_array
 from genmetrics.sources.loader import Item, ItemSource
 from genmetrics.sources.shared_file import SharedFile, zip_data_offset
@@ -58,6 +58,8 @@ class NpzSource(ItemSource):
         """
         self._path = require_file(path, "an .npz file")
         self.description = str(path)
+        with _npz_errors(self._path):
+            self._state = file_state(self._path)
         with _npz_errors(self._path), zipfile.ZipFile(self._path) as archive:
             members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
             self._directory = sorted((name, info.CRC, info.file_size) for name, info in members.items())
@@ -82,8 +84,16 @@ class NpzSource(ItemSource):
         return self._header.shape[0]
 
     def fingerprint(self) -> Fingerprint:
-        """Name, checksum and size of each array, from the archive's directory."""
-        return Fingerprint(self.kind, self.description, hashlib.sha256(repr(self._directory).encode()).hexdigest())
+        """Name, recorded checksum and size of each array, size and times of change of the file."""
+        digest = SetDigest()
+        digest.add_state(self._state)
+        for name, checksum, size in self._directory:
+            digest.add(name, checksum, size)
+        return digest.fingerprint(self.kind, self.description)
+
+    def names(self) -> Sequence[str]:
+        """The file and row of each image."""
+        return [f"{self.description}[{index}]" for index in range(len(self))]
 
     def items(self, wanted: Sequence[int]) -> Iterator[Item]:
         """The wanted images in order.

@@ -21,16 +21,21 @@ from genmetrics.sources import SOURCES
 from genmetrics.sources.base import ImageSource
 from genmetrics.sources.datasets import DATASETS
 from genmetrics.sources.decode import BadImage, decode_file
+from genmetrics.sources.hf import is_saved_dataset
+from genmetrics.sources.labels import label_source
 from genmetrics.sources.model_file import model_kind
 from genmetrics.sources.named import is_dataset_text, open_dataset
 from genmetrics.sources.names import IMAGE_EXTENSIONS, extension
 from genmetrics.sources.object_kinds import kind_of
+from genmetrics.sources.patterns import expand, is_pattern
 
 __all__ = ["open_source"]
 
 #: At least two characters, so that the drive of a Windows path (``C:``) is none.
 _PREFIX = re.compile(r"([A-Za-z][A-Za-z0-9_+-]+):(.*)", re.DOTALL)
 _STATISTICS_EXTENSIONS = (".safetensors", ".pt", ".pth", ".pkl")
+#: The kinds of which a pattern may name many files.
+_MANY_FILES = ("tar", "parquet", "arrow")
 
 
 def open_source(
@@ -39,6 +44,7 @@ def open_source(
     kind: str | None = None,
     value_range: Sequence[int | float] | None = None,
     rounding: str = "round",
+    labels: str | Path = "auto",
 ) -> ImageSource:
     """Open a set of images.
 
@@ -52,6 +58,9 @@ def open_source(
             off the values.
         rounding: how float images become uint8: ``round``, as EDM and StyleGAN do it, or ``truncate``, as ADM and
             torchmetrics do; see ``genmetrics.sources.quantise``.
+        labels: ``auto`` takes the classes that the container itself holds; ``folders`` takes the first folder
+            of each image's path; ``none`` takes none; or a path of a ``.json``, ``.csv``, ``.tsv`` or ``.npy``
+            file that holds one for each image.
 
     Raises:
         SourceError: if the source is missing, empty, damaged or of the wrong kind.
@@ -61,7 +70,7 @@ def open_source(
     given: dict[str, Any] = {} if value_range is None else {"value_range": value_range}
     if rounding != "round":
         given["rounding"] = rounding
-    return _open(source, kind, given)
+    return label_source(_open(source, kind, given), labels)
 
 
 def _open(source: object, kind: str | None, given: Mapping[str, Any] = MappingProxyType({})) -> ImageSource:
@@ -159,10 +168,27 @@ def _build(target: str, argument: object, given: Mapping[str, Any]) -> ImageSour
 
 
 def _open_path(path: Path) -> ImageSource:
-    """An existing path, by what it is."""
+    """An existing path, or a pattern of files, by what it is."""
+    if is_pattern(str(path)):
+        return _open_kind(_kind_of_pattern(str(path)), str(path))
+    return _open_kind(_kind_of(path), str(path))
+
+
+def _kind_of_pattern(pattern: str) -> str:
+    first = expand(pattern, "a tar archive")[0]
+    kind = "folder" if extension(first.name) in IMAGE_EXTENSIONS else _kind_of(first)
+    if kind not in _MANY_FILES:
+        raise SourceError(
+            f"'{pattern}' stands for files such as '{first}'; expected {', '.join(_MANY_FILES)} files. For images give "
+            f"their folder, '{first.parent}', or from Python a list of paths"
+        )
+    return kind
+
+
+def _kind_of(path: Path) -> str:
     found = require_path(path)
     if found.is_dir():
-        return _open_kind("folder", str(path))
+        return "hf" if is_saved_dataset(found) else "folder"
     if not found.is_file():
         raise SourceError(f"'{path}' is neither a file nor a folder (a pipe or device?); expected a folder or archive")
     try:
@@ -184,12 +210,16 @@ def _open_path(path: Path) -> ImageSource:
             f"'{path}' is a {suffix} file, which holds statistics or tensors: not an image source; give a "
             "folder, an archive or an .npz of images"
         )
+    if start.startswith(b"PAR1"):
+        return "parquet"
+    if start.startswith((b"ARROW1", b"\xff\xff\xff\xff")):
+        return "arrow"
     if start.startswith(b"\x93NUMPY"):
-        return _open_kind("npy", str(path))
+        return "npy"
     if suffix == ".npz":
-        return _open_kind("npz", str(path))
+        return "npz"
     if start.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        return _open_kind("npz" if _holds_arrays(found) else "zip", str(path))
+        return "npz" if _holds_arrays(found) else "zip"
     if suffix in IMAGE_EXTENSIONS or _is_image(found):
         raise SourceError(
             f"'{path}' is one image, expected a set of images; give its folder, '{path.parent}', or from "
@@ -198,16 +228,18 @@ def _open_path(path: Path) -> ImageSource:
     for known, named in (
         ((".zip",), "zip"),
         ((".npy",), "npy"),
+        ((".parquet",), "parquet"),
+        ((".arrow",), "arrow"),
         ((".tar", ".tgz", ".gz", ".bz2", ".xz"), "tar"),
     ):
         # A damaged file of a known name: its own source says best what is wrong.
         if suffix in known:
-            return _open_kind(named, str(path))
+            return named
     if tarfile.is_tarfile(found):
-        return _open_kind("tar", str(path))
+        return "tar"
     raise SourceError(
-        f"'{path}' is no source of images: it is neither a folder nor a zip, tar, npz or npy file (it starts "
-        f"with {start!r})"
+        f"'{path}' is no source of images: it is neither a folder nor a zip, tar, npz, npy, parquet or arrow file (it "
+        f"starts with {start!r})"
     )
 
 

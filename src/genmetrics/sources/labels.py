@@ -1,0 +1,131 @@
+"""Which class each image is of: as its container says, by folders, by a file, or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+import torch
+
+from genmetrics.errors import SourceError, UsageError
+from genmetrics.registry import did_you_mean
+from genmetrics.sources.base import BatchSpec, ImageBatch, ImageSource
+from genmetrics.sources.label_files import ClassLabels, named_labels, read_label_file
+from genmetrics.sources.loader import ItemSource
+from genmetrics.sources.names import some
+from genmetrics.types import Fingerprint, Shard
+
+__all__ = ["LabelledSource", "label_source"]
+
+_WORDS = ("auto", "folders", "none")
+_EXTENSIONS = (".json", ".csv", ".tsv", ".npy")
+
+
+class LabelledSource(ImageSource):
+    """The images of another source with other labels, or with none."""
+
+    def __init__(self, source: ImageSource, labels: ClassLabels | None) -> None:
+        """Put the labels over the source's own.
+
+        Args:
+            source: the images; its kind, description and notes become this one's.
+            labels: one for each image; None for a set without labels.
+        """
+        self._source = source
+        self._labels = labels
+        self.kind = source.kind
+        self.description = source.description
+        self.class_names = () if labels is None else labels.class_names
+
+    @property
+    def notes(self) -> tuple[str, ...]:  # type: ignore[override]  # of some sources they grow with a pass
+        """The source's own."""
+        return self._source.notes
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def fingerprint(self) -> Fingerprint:
+        """That of the images, changed by the labels."""
+        found = self._source.fingerprint()
+        text = b"none" if self._labels is None else self._labels.values.tobytes()
+        own = hashlib.sha256(repr(self.class_names).encode("utf-8", "surrogateescape") + text).hexdigest()
+        return replace(
+            found,
+            digest=None if found.digest is None else hashlib.sha256(f"{found.digest}{own}".encode()).hexdigest(),
+            listing=hashlib.sha256(f"{found.listing}{own}".encode()).hexdigest() if found.listing else "",
+        )
+
+    def batches(self, shard: Shard, spec: BatchSpec) -> Iterator[ImageBatch]:
+        """The source's batches with these labels."""
+        return self._labelled(self._source.batches(shard, spec), spec)
+
+    def _labelled(self, batches: Iterator[ImageBatch], spec: BatchSpec) -> Iterator[ImageBatch]:
+        for batch in batches:
+            labels = None
+            if self._labels is not None:
+                positions = batch.indices.tolist()
+                if spec.selection is not None:
+                    positions = [spec.selection[index] for index in positions]
+                labels = torch.tensor([int(self._labels.values[position]) for position in positions], dtype=torch.int64)
+            yield replace(batch, labels=labels)
+
+
+def label_source(source: ImageSource, labels: str | Path) -> ImageSource:
+    """The source with the labels that were asked for.
+
+    Args:
+        source: the images.
+        labels: ``auto``: what the container itself says, such as ``arr_1``, ``.cls`` files or a
+            ``dataset.json``; ``folders``: the class is the first folder of an image's path, in sorted order;
+            ``none``; or the path of a ``.json``, ``.csv`` or ``.tsv`` file of names and labels, or of an
+            ``.npy`` of one integer for each image in order.
+
+    Raises:
+        SourceError: if the labels are not one for each image.
+        UsageError: if ``labels`` is none of these, or cannot be had of such a source.
+    """
+    if labels == "auto":
+        if isinstance(source, ItemSource) and source.label_problem:
+            raise SourceError(
+                f"{source.kind} '{source.description}': {source.label_problem}. To measure the images without labels "
+                'give `--labels none` (Python: labels="none"), or a file of labels'
+            )
+        return source
+    suffix = Path(labels).suffix
+    if labels not in _WORDS and suffix not in _EXTENSIONS:
+        hint = did_you_mean(str(labels), list(_WORDS))
+        raise UsageError(
+            f"labels is '{labels}'; {hint if hint.startswith('did') else ''}{' ' if hint.startswith('did') else ''}"
+            f"expected {', '.join(_WORDS)}, or the path of a {', '.join(_EXTENSIONS)} file"
+        )
+    if labels == "none":
+        return LabelledSource(source, None)
+    if not isinstance(source, ItemSource):
+        raise UsageError(
+            f"labels='{labels}' was given with a {source.kind} ('{source.description}'), whose images bring their own; "
+            "leave it out"
+        )
+    if labels == "folders":
+        return LabelledSource(source, _by_folders(source))
+    return LabelledSource(source, read_label_file(labels, source.names(), source.paths()))
+
+
+def _by_folders(source: ItemSource) -> ClassLabels:
+    """As torchvision's ``ImageFolder`` has them."""
+    paths = source.paths()
+    if paths is None:
+        raise UsageError(
+            f"labels='folders' was given with {source.kind} '{source.description}', whose images lie in no folders; "
+            f"give the path of a {', '.join(_EXTENSIONS)} file of labels"
+        )
+    parts = [PurePosixPath(path).parts for path in paths]
+    outside = [path for path, part in zip(paths, parts, strict=True) if len(part) < 2 or part[0] in ("/", "..")]
+    if outside:
+        raise SourceError(
+            f"{len(outside):,} of {len(paths):,} images in {source.kind} '{source.description}' lie in no folder that "
+            f"could be their class: {some(outside)}; move them into one, or give labels in a file"
+        )
+    return named_labels([part[0] for part in parts])
