@@ -17,13 +17,15 @@ The tree::
 Each message says what was given, what was expected and what to type instead. The command line prints the
 message alone and exits with 2; anything that is not a ``GenmetricsError`` is a defect and exits with 1.
 
-``GenmetricsWarning`` (UserWarning) is what Python code is warned with; the command line prints these texts itself.
+``GenmetricsWarning`` (UserWarning) is what Python code is warned with; the command line prints what a report says.
+``CacheWarning``, derived from it, is of what is kept of earlier runs and stands in no report; it is printed as well.
 """
 
 from __future__ import annotations
 
 __all__ = [
     "BadImageError",
+    "CacheWarning",
     "DependencyError",
     "DeviceError",
     "GenmetricsError",
@@ -44,6 +46,10 @@ class GenmetricsError(Exception):
 
 class GenmetricsWarning(UserWarning):
     """What somebody who reads only the number should not miss."""
+
+
+class CacheWarning(GenmetricsWarning):
+    """Statistics that could not be kept, or that were kept and are damaged; no number is touched by it."""
 
 
 class UsageError(GenmetricsError, ValueError):

@@ -167,6 +167,18 @@ class TestCache:
         assert genmetrics("cache", "clear").out.startswith("removed 1 file, ")
         assert json.loads(genmetrics("cache", "show", "--json").out)["entries"] == []
 
+    def test_what_is_wrong_with_it_is_said_once(self, genmetrics, two_sets, tmp_path, folder):
+        build = ("stats", "build", two_sets[1], "-o", tmp_path / "a.safetensors", *LITE, "-m", "fid", "--quiet")
+        genmetrics(*build)
+        (entry,) = folder.rglob("*.safetensors")
+        entry.write_bytes(entry.read_bytes()[:-1])
+        ended = genmetrics(*build)
+        assert ended.code == 0
+        assert ended.err.count("genmetrics: warning: the cache entry") == 1
+        assert "it is removed and computed again" in ended.err and "Traceback" not in ended.err
+        shown = genmetrics("eval", two_sets[1], "--ref", two_sets[1], "-m", "fid", *LITE, "--quiet")
+        assert shown.out.count(", kept from an earlier run") == 2
+
     def test_no_cache(self, genmetrics, two_sets, tmp_path, folder):
         genmetrics("stats", "build", two_sets[1], "-o", tmp_path / "a.safetensors", *LITE, "-m", "fid", "--no-cache")
         assert not folder.exists()

@@ -122,6 +122,13 @@ class TestLabels:
         assert torch.equal(merged.labels.state()["values"], values)
         assert merged.class_names == ("cat", "dog")
 
+    def test_that_cannot_be_merged_are_left_out_and_said(self, folder, pixels, tmp_path):
+        labelled = gm.compute_stats(folder, ["fid"], extractor=NET, labels="folders")
+        none = gm.compute_stats(pixels[:3], ["fid"], extractor=NET)
+        merged = labelled.merge(none)
+        assert merged.labels is None
+        assert any("the images' classes were left out, because" in note for note in merged.side.notes)
+
     def test_for_one_side(self, folder, pixels):
         report = gm.evaluate(pixels, folder, ["fid"], extractor=NET, labels={"ref": "folders"})
         assert report.ref is not None

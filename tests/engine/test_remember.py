@@ -73,6 +73,8 @@ def test_a_whole_command_repeated_is_a_hit_on_both_sides(folder: Path, tmp_path:
     assert Blocks.built == before
     assert [result.value for result in first.metrics.values()] == [result.value for result in again.metrics.values()]
     assert (again.gen, again.ref) == (first.gen, first.ref)
+    assert (first.reused, again.reused) == ((), ("gen", "ref"))
+    assert again.to_dict()["reused"] == ["gen", "ref"]
 
 
 def overwrite(path: Path, keep_times: bool = True) -> None:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import sys
 import warnings
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 
 from genmetrics.cli.cache import cache_app
+from genmetrics.cli.console import say
 from genmetrics.cli.demo import demo_command
 from genmetrics.cli.eval import eval_command
 from genmetrics.cli.listing import list_command
 from genmetrics.cli.stats import stats_app
 from genmetrics.cli.weights import weights_app
-from genmetrics.errors import GenmetricsWarning
+from genmetrics.errors import CacheWarning, GenmetricsWarning
 
 __all__ = ["app", "main"]
 
@@ -60,9 +61,26 @@ def main() -> None:
         # A terminal that cannot show a character gets another in its place, not a traceback.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
-    # The commands print these texts themselves, in their own way.
+    # What a report says of itself the commands print in their own way.
     warnings.simplefilter("ignore", GenmetricsWarning)
+    warnings.simplefilter("always", CacheWarning)
+    warnings.showwarning = _show_warning
     app(args=_with_optional_json_file(sys.argv[1:]), prog_name="genmetrics")
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Ours as a sentence for people; any other as Python shows it."""
+    if issubclass(category, GenmetricsWarning):
+        say(f"genmetrics: warning: {message}")
+    else:
+        print(warnings.formatwarning(message, category, filename, lineno, line), file=file or sys.stderr, end="")
 
 
 def _with_optional_json_file(arguments: list[str]) -> list[str]:

@@ -54,17 +54,18 @@ def print_report(report: Report) -> None:
         rows.append((result.id, f"{result.value:.6g}", spread, better, str(result.protocol)))
     print_rows(("metric", "value", "std", "better", "protocol"), rows, right=("value", "std"))
     print()
-    print(_side("gen", report.gen))
+    print(_side("gen", report.gen, "gen" in report.reused))
     if report.ref is not None:
-        print(_side("ref", report.ref))
+        print(_side("ref", report.ref, "ref" in report.reused))
     print(f"on {report.device}, {report.seconds['total']:.1f} s, seed {report.seed}")
     for text in report.warnings:
         print(f"note: {text}")
 
 
-def _side(name: str, side: SideRecord) -> str:
+def _side(name: str, side: SideRecord, reused: bool) -> str:
     skipped = f", {len(side.skipped)} skipped" if side.skipped else ""
     images = "an unknown number of images" if side.num_samples is None else f"{side.num_samples} images"
     digest = f", digest {side.digest[:12]}" if side.digest else ""
+    kept = ", kept from an earlier run" if reused else ""
     made_from = f" of {side.source}" if side.stats_file else ""
-    return f"{name}: {side.stats_file or side.source} ({images}{made_from}{skipped}{digest})"
+    return f"{name}: {side.stats_file or side.source} ({images}{made_from}{skipped}{digest}){kept}"

@@ -63,6 +63,11 @@ class PreparedSide:
     _options: Options = field(repr=False)
 
     @property
+    def reused(self) -> bool:
+        """Whether anything was kept from an earlier run."""
+        return self._images is not None and bool(self._images.recalled)
+
+    @property
     def extractors_to_run(self) -> tuple[str, ...]:
         """The networks that images have to go through."""
         missing = self._images.missing if self._images is not None else ()

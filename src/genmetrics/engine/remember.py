@@ -11,7 +11,7 @@ from typing import Any
 from genmetrics import distributed
 from genmetrics.engine.networks import Networks
 from genmetrics.engine.options import Options
-from genmetrics.errors import GenmetricsWarning
+from genmetrics.errors import CacheWarning
 from genmetrics.preprocess.spec import get_preprocess
 from genmetrics.sources.base import ImageSource
 from genmetrics.stats.cache import StatsCache, cache_folder
@@ -83,7 +83,7 @@ class Memory:
             warnings.warn(
                 f"'{self._source.description}' changed while it was read; the figures may be of a mixture of both "
                 "states, and are not kept in the cache",
-                GenmetricsWarning,
+                CacheWarning,
                 stacklevel=2,
             )
             return

@@ -17,7 +17,7 @@ from genmetrics.engine.sides import Side, SourceLike, open_side
 from genmetrics.errors import StatisticsError, UsageError
 from genmetrics.report.report import Report
 from genmetrics.stats.stats import Stats
-from genmetrics.types import ExtractorRecord, MetricResult, Need, Progress
+from genmetrics.types import ExtractorRecord, MetricResult, Need, Progress, Stage
 from genmetrics.versions import versions
 
 __all__ = ["build_report", "iter_compute_stats", "iter_evaluate", "merged_cautions"]
@@ -72,6 +72,7 @@ def iter_evaluate(
             started,
             cautions=merged_cautions(*cautions),
             notes=notes,
+            reused=tuple(side.stage for side in prepared if side.reused),
         )
     )
 
@@ -102,6 +103,7 @@ def build_report(
     *,
     cautions: Mapping[Need, tuple[str, ...]],
     notes: tuple[str, ...] = (),
+    reused: tuple[Stage, ...] = (),
 ) -> Generator[Progress, None, Report]:
     """Compute the metrics of two finished sets and write down how they came about.
 
@@ -115,6 +117,7 @@ def build_report(
         started: when it began, as ``time.perf_counter`` tells it.
         cautions: what a reader must know of a number, by what it was computed from.
         notes: what a reader must know of the run.
+        reused: the sides of which something was kept from an earlier run.
     """
     began = time.perf_counter()
     extractors = {**(ref.extractors if ref else {}), **gen.extractors}
@@ -141,6 +144,7 @@ def build_report(
         seed=options.seed,
         seconds=seconds,
         notes=notes,
+        reused=reused,
     )
 
 

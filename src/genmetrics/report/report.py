@@ -11,7 +11,7 @@ from typing import Any
 from genmetrics.errors import UnknownNameError
 from genmetrics.files import write_text
 from genmetrics.registry import did_you_mean
-from genmetrics.types import ExtractorRecord, MetricResult, SideRecord
+from genmetrics.types import ExtractorRecord, MetricResult, SideRecord, Stage
 
 __all__ = ["SCHEMA", "Report"]
 
@@ -33,6 +33,7 @@ class Report:
         seed: of every random choice.
         seconds: wall time of the stages.
         notes: what a reader must know of the run as a whole.
+        reused: the sides whose statistics, or some of them, were kept from an earlier run.
     """
 
     metrics: Mapping[str, MetricResult]
@@ -45,6 +46,7 @@ class Report:
     seed: int
     seconds: Mapping[str, float]
     notes: tuple[str, ...] = ()
+    reused: tuple[Stage, ...] = ()
 
     def __getitem__(self, name: str) -> MetricResult:
         """The result of a metric.
@@ -110,6 +112,7 @@ class Report:
             "seed": self.seed,
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
             "notes": list(self.notes),
+            "reused": list(self.reused),
         }
 
     def to_json(self) -> str:

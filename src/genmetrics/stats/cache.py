@@ -25,7 +25,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from genmetrics.errors import GenmetricsWarning, OutputError, StatisticsError, UsageError
+from genmetrics.errors import CacheWarning, OutputError, StatisticsError, UsageError
 from genmetrics.stats.io import load_own, save_stats
 from genmetrics.stats.stats import Stats
 
@@ -112,7 +112,7 @@ class StatsCache:
             if path.exists():
                 warnings.warn(
                     f"the cache entry '{path}' is damaged ({error}); it is removed and computed again",
-                    GenmetricsWarning,
+                    CacheWarning,
                     stacklevel=2,
                 )
                 with suppress(OSError):
@@ -137,7 +137,7 @@ class StatsCache:
             warnings.warn(
                 f"the statistics of '{stats.name}' could not be kept in the cache: {error}. Give another folder with "
                 f"{FOLDER}, or --no-cache",
-                GenmetricsWarning,
+                CacheWarning,
                 stacklevel=2,
             )
             return

@@ -39,8 +39,8 @@ def merge_stats(given: Sequence[Stats]) -> Stats:
     for need in given[0].accumulators:
         first, *rest = (_moved(stats.accumulators[need], stats.side.parts, starts) for stats in ordered)
         accumulators[need] = reduce(lambda merged, other: merged.merge(other), rest, first)
-    side = _merged_side(ordered, parts)
-    labels, class_names = _merged_labels(ordered, starts)
+    labels, class_names, note = _merged_labels(ordered, starts)
+    side = _merged_side(ordered, parts, note)
     extractors = {name: _merged_record([stats.extractors[name] for stats in ordered]) for name in given[0].extractors}
     return Stats(accumulators, side, extractors, given[0].seed, labels, class_names)
 
@@ -144,7 +144,7 @@ def _moved_indices(indices: Tensor, parts: Sequence[Part], starts: Mapping[str, 
     return moved
 
 
-def _merged_side(ordered: Sequence[Stats], parts: tuple[Part, ...]) -> SideRecord:
+def _merged_side(ordered: Sequence[Stats], parts: tuple[Part, ...], more: tuple[str, ...]) -> SideRecord:
     sides = [stats.side for stats in ordered]
     digests = [side.digest for side in sides]
     digest = None
@@ -157,24 +157,32 @@ def _merged_side(ordered: Sequence[Stats], parts: tuple[Part, ...]) -> SideRecor
         num_samples=sum(side.num_samples or 0 for side in sides),
         digest=digest,
         skipped=tuple(image for side in sides for image in side.skipped),
-        notes=tuple(dict.fromkeys(note for side in sides for note in side.notes)),
+        notes=tuple(dict.fromkeys((*(note for side in sides for note in side.notes), *more))),
         selection=selections.pop() if len(parts) == 1 and len(selections) == 1 else None,
         parts=parts,
     )
 
 
-def _merged_labels(ordered: Sequence[Stats], starts: Mapping[str, int]) -> tuple[Labels | None, tuple[str, ...]]:
-    """The labels, if all sets have them and mean the same by them."""
-    names = {stats.class_names for stats in ordered}
-    if len(names) > 1 or any(stats.labels is None for stats in ordered):
-        return None, ()
+def _merged_labels(
+    ordered: Sequence[Stats], starts: Mapping[str, int]
+) -> tuple[Labels | None, tuple[str, ...], tuple[str, ...]]:
+    """The labels and what they mean, if all sets have them and mean the same by them; else a note."""
+    filled = [stats for stats in ordered if stats.num_samples]
+    lacking = [stats.name for stats in filled if stats.labels is None]
+    if len(lacking) == len(filled):
+        return None, (), ()
+    if lacking:
+        return None, (), (f"the images' classes were left out, because '{lacking[0]}' has none",)
+    names = {stats.class_names for stats in filled}
+    if len(names) > 1:
+        return None, (), ("the images' classes were left out, because the merged sets name them differently",)
     merged = Labels()
-    for stats in ordered:
+    for stats in filled:
         assert stats.labels is not None
         moved = _moved(stats.labels, stats.side.parts, starts)
         assert isinstance(moved, Labels)
         merged = merged.merge(moved)
-    return merged, names.pop()
+    return merged, names.pop(), ()
 
 
 def _merged_record(records: Sequence[ExtractorRecord]) -> ExtractorRecord:
