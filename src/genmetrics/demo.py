@@ -73,7 +73,8 @@ def run_demo(folder: Path) -> Generator[Progress, None, DemoResult]:
         OutputError: if the folder holds something else, or cannot be written.
     """
     reference, sets = make_sets(folder)
-    options = Options(extractor=EXTRACTOR, seed=_SEED)
+    # The pictures are made anew each time, so that nothing would be found again.
+    options = Options(extractor=EXTRACTOR, seed=_SEED, cache=False)
     ref = yield from iter_compute_stats(reference.folder, METRICS, options)
     reports: list[Report] = []
     for entry in sets:
