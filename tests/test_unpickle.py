@@ -154,3 +154,10 @@ def test_results_of_allowed_functions_cannot_be_changed() -> None:
 def test_the_allowed_names_are_few() -> None:
     """A name more is a way more; whoever adds one looks at what it does with anything at all."""
     assert len(unpickle._ALLOWED) == 12
+
+
+def test_tuples_within_tuples_do_not_crash_the_process() -> None:
+    """They are hashed by recursion in C, which would end the process."""
+    deep = b"}" + b")" + b"\x85" * 2_000_000 + b"Ns."
+    with pytest.raises(RefusedPickleError, match="more than 80,000 tuples"):
+        restricted_loads(deep)

@@ -92,6 +92,7 @@ def write_text(path: Path, text: str) -> None:
     """
 
     def write(temporary: Path) -> None:
-        temporary.write_bytes(text.encode("utf-8"))
+        # Names of files that are no UTF-8 come as characters that UTF-8 has none for; JSON reads these escapes.
+        temporary.write_bytes(text.encode("utf-8", "backslashreplace"))
 
     write_atomically(path, write)

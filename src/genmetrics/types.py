@@ -109,6 +109,8 @@ class Part:
         identity: of its fingerprint and selection; equal for the shards of one set.
         span: how many images it has in all its shards.
         covered: the ranges ``(start, stop)`` of its images that are in the statistics, ascending.
+        listing: of a whole set, which is known by its content: what its shards would be known by; empty where
+            that is not known.
     """
 
     source: str
@@ -116,6 +118,7 @@ class Part:
     identity: str
     span: int
     covered: tuple[tuple[int, int], ...]
+    listing: str = ""
 
     @property
     def complete(self) -> bool:
@@ -296,6 +299,8 @@ class SideRecord:
         selection: which subset of the source's images was used; None for all.
         parts: the sources that were merged, in the order of their indices.
         stats_file: the file that the statistics were loaded from; empty if they were computed in this run.
+        alpha: what became of transparency; None if a file of another tool does not say.
+        num_transparent: how many images had any.
     """
 
     source: str
@@ -307,6 +312,8 @@ class SideRecord:
     selection: Selection | None = None
     parts: tuple[Part, ...] = ()
     stats_file: str = ""
+    alpha: AlphaPolicy | None = None
+    num_transparent: int = 0
 
 
 @dataclass(frozen=True)

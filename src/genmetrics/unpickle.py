@@ -24,6 +24,9 @@ __all__ = ["RefusedPickleError", "StandIn", "pickle_end", "restricted_loads", "s
 #: Opcodes that reach for things outside of ``find_class``: an interpreter-wide table, and buffers of the caller.
 _REFUSED_OPCODES = {"EXT1", "EXT2", "EXT4", "NEXT_BUFFER", "READONLY_BUFFER"}
 _MEMO_OPCODES = {"PUT", "BINPUT", "LONG_BINPUT"}
+_TUPLE_OPCODES = {"TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"}
+#: An array takes four. Tuples within tuples are hashed by recursion in C, which more of them than this would crash.
+_MOST_TUPLES = 80_000
 #: Also a text like ``f8,O`` is a type to numpy.
 _NUMBER_TYPE = re.compile(r"[biufc]\d{1,2}")
 
@@ -243,10 +246,14 @@ def pickle_end(data: bytes, start: int = 0) -> int:
     """
     stream = io.BytesIO(data)
     stream.seek(start)
+    tuples = 0
     try:
         for opcode, argument, _ in pickletools.genops(stream):
             if opcode.name in _REFUSED_OPCODES:
                 raise RefusedPickleError(f"it has the instruction {opcode.name}, which no array needs")
+            tuples += opcode.name in _TUPLE_OPCODES
+            if tuples > _MOST_TUPLES:
+                raise RefusedPickleError(f"it holds more than {_MOST_TUPLES:,} tuples, which no arrays need")
             # The unpickler makes room for as many remembered objects as the largest number says.
             if opcode.name in _MEMO_OPCODES and int(argument or 0) > len(data):
                 raise RefusedPickleError(f"it is damaged (it remembers an object as number {argument})")

@@ -31,7 +31,7 @@ def test_build_then_eval_gives_what_the_images_give(genmetrics, two_sets, tmp_pa
     assert ended.code == 0
     assert ended.out.splitlines() == [
         f"{ref}: statistics of 14 images of {two_sets[1]}",
-        f"use it with: genmetrics eval GEN --ref {ref} -m fid,kid",
+        f"use it with: genmetrics eval GEN --ref {ref} -m fid,kid --extractor {LITE[1]}",
     ]
     assert "14/14 images" in ended.err
     from_file = genmetrics("eval", two_sets[0], "--ref", ref, "-m", "fid,kid", *LITE, "--json", "--quiet")
@@ -117,6 +117,18 @@ class TestConvert:
             for ref in (built, out)
         )
         assert two == pytest.approx(one, rel=1e-9)
+
+    def test_a_metric_is_also_known_by_the_name_in_reports(self, genmetrics, two_sets, tmp_path):
+        ref, out = tmp_path / "ref.safetensors", tmp_path / "ref.npz"
+        built = genmetrics("stats", "build", two_sets[1], "-o", ref, *LITE, "-m", "fid", "--crop", "adm-32", "--quiet")
+        assert built.out.splitlines()[1].endswith(f"-m fid --extractor {LITE[1]} --crop adm-32")
+        assert genmetrics("stats", "convert", ref, out, "-m", f"{FD}.adm-32").code == 0
+
+    def test_what_an_npz_cannot_hold_is_said_before_anything_is_read(self, genmetrics, two_sets, tmp_path):
+        for metrics, text in (("isc", "holds no mean and covariance"), ("fid,fid_pytorch", "of 2 kinds")):
+            ended = genmetrics("stats", "build", two_sets[1], "-o", tmp_path / "x.npz", "-m", metrics)
+            assert (ended.code, text in ended.err) == (2, True)
+            assert "images" not in ended.err.partition("genmetrics: error")[0]
 
     def test_a_name_that_cannot_be_written(self, genmetrics, npz, tmp_path):
         ended = genmetrics("stats", "convert", npz, tmp_path / "ref.pkl")

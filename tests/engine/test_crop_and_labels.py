@@ -68,6 +68,11 @@ class TestCrop:
         ):
             gm.evaluate(pixels, pixels, ["fid.adm-32"], extractor=NET)
 
+    def test_messages_name_it_as_it_is_typed(self, pixels, tmp_path):
+        gm.compute_stats(pixels, ["fid"], extractor=NET, crop="adm-32").save(tmp_path / "ref.safetensors")
+        with pytest.raises(StatisticsError, match=rf"Ask for 'fd\.{NET} --crop adm-32'"):
+            gm.evaluate(pixels, tmp_path / "ref.safetensors", ["fid"], extractor=NET)
+
     def test_an_unknown_crop(self, pixels):
         with pytest.raises(UsageError, match="unknown crop 'centre-32'; expected <algorithm>-<size>, such as adm-256"):
             gm.evaluate(pixels, pixels, ["fid"], extractor=NET, crop="centre-32")

@@ -193,6 +193,21 @@ def test_a_set_that_changes_while_it_is_read_is_not_kept(folder: Path, cache: St
     assert cache.entries() == []
 
 
+def test_an_image_that_could_not_be_read_once_is_tried_again(folder: Path, cache: StatsCache) -> None:
+    whole = (folder / "04.bmp").read_bytes()
+    (folder / "04.bmp").write_bytes(b"torn")
+    build(folder, on_bad_image="skip")
+    assert cache.entries() == []
+    (folder / "04.bmp").write_bytes(whole)
+    assert torch.equal(build(folder, on_bad_image="skip")[0], build(folder, cache=False)[0])
+
+
+def test_the_seed_of_the_run_is_recorded(folder: Path) -> None:
+    assert gm.compute_stats(folder, ["fid"], extractor=NET, seed=1).seed == 1
+    again = gm.compute_stats(folder, ["fid"], extractor=NET, seed=2)
+    assert again.seed == 2
+
+
 def test_a_network_that_promises_nothing_is_built_each_time(folder: Path, monkeypatch, cache: StatsCache) -> None:
     locate = Blocks.locate
     monkeypatch.setattr(Blocks, "locate", classmethod(lambda cls, weights: None))

@@ -12,6 +12,7 @@ import torch
 import genmetrics as gm
 from genmetrics.errors import SourceError, StatisticsError, UsageError
 from genmetrics.sources.base import ImageSource, SeededSource
+from genmetrics.types import Shard
 from support.blocks import NET, Blocks, registered_blocks
 
 FD, KID, ISC = f"fd.{NET}", f"kid.{NET}", f"isc.{NET}"
@@ -200,6 +201,11 @@ class TestFilesOfBoth:
         assert report["fid"].value != own["fid"].value
         assert "need not be the images that those are of" in " ".join(report.warnings)
 
+    def test_another_width_comes_from_the_images(self, pixels, tmp_path):
+        np.savez(tmp_path / "x.npz", arr_0=pixels[1], mu=np.zeros(64), sigma=np.eye(64))
+        report = gm.evaluate(pixels[0], tmp_path / "x.npz", ["fid"], extractor=NET)
+        assert report[FD].value == gm.evaluate(*pixels, ["fid"], extractor=NET)[FD].value
+
     def test_its_images_alone(self, adm, pixels):
         images = gm.evaluate(pixels[0], f"npz:{adm}", ["fid"], extractor=NET)
         assert images[FD].value == gm.evaluate(*pixels, ["fid"], extractor=NET)[FD].value
@@ -258,6 +264,65 @@ class Noise(SeededSource):
             if index % shard.count == shard.index:
                 image = np.random.default_rng([self.seed, index]).integers(0, 256, (1, 3, 8, 8), dtype=np.uint8)
                 yield ImageBatch(torch.from_numpy(image), torch.tensor([index]))
+
+
+def test_what_either_side_says_of_its_network_is_said(pixels, saved, tmp_path):
+    moments = next(iter(gm.Stats.load(saved[0]).accumulators.values()))
+    np.savez(tmp_path / "gen.npz", mu=moments.mean().numpy(), sigma=moments.covariance().numpy())
+    (tmp_path / "scale.txt").write_text("1")
+    for sides in ((tmp_path / "gen.npz", pixels[1]), (pixels[1], tmp_path / "gen.npz")):
+        report = gm.evaluate(*sides, ["fid"], extractor=NET, precision="bf16", weights=tmp_path / "scale.txt")
+        assert str(report[FD].protocol).endswith("/bf16")
+        text = " ".join(report[FD].warnings)
+        assert "ran in bf16" in text and "are not the published ones" in text
+        assert report.extractors[NET].precision == "bf16"
+
+
+def test_transparency_that_became_two_things_is_said(pixels):
+    half = np.concatenate([pixels[0], np.zeros((*pixels[0].shape[:3], 1), np.uint8)], axis=3)
+    ref = gm.compute_stats(half, ["fid"], extractor=NET, alpha="white")
+    with pytest.warns(gm.GenmetricsWarning, match="which was dropped"):
+        report = gm.evaluate(half[:9], ref, ["fid"], extractor=NET)
+    assert any("became 'drop' on the generated and 'white' on the reference side" in text for text in report.warnings)
+
+
+def test_labels_are_not_for_statistics(pixels, saved):
+    with pytest.raises(UsageError, match="which is statistics already; give them when the statistics are built"):
+        gm.evaluate(pixels[0], saved[1], ["fid"], extractor=NET, labels={"ref": "folders"})
+    with pytest.raises(UsageError, match="labels of side 'generated': "):
+        gm.evaluate(pixels[0], saved[1], ["fid"], extractor=NET, labels={"generated": "none"})
+
+
+def test_weights_for_no_network(saved, tmp_path):
+    (tmp_path / "scale.txt").write_text("1")
+    with pytest.raises(UsageError, match="both sides are statistics; leave --weights out"):
+        gm.evaluate(*saved, ["fid"], extractor=NET, weights=tmp_path / "scale.txt")
+
+
+def test_a_stream_with_bad_images_merges(pixels):
+    class Torn:
+        def __iter__(self):
+            for number, image in enumerate(pixels[0][:8]):
+                yield (
+                    torch.full((3, 20, 20), torch.nan)
+                    if number == 2
+                    else torch.from_numpy(image / 255).permute(2, 0, 1)
+                )
+
+    source = gm.open_source(Torn(), value_range=(0, 1))
+    torn = gm.compute_stats(source, ["fid", "kid"], extractor=NET, on_bad_image="skip")
+    assert torn.side.parts[0].span == 8
+    assert torn.merge(gm.compute_stats(pixels[1], ["fid", "kid"], extractor=NET)).num_samples == 7 + 26
+
+
+def test_a_shard_of_what_cannot_be_told_is_refused_before_it_is_read(pixels):
+    def images():
+        raise AssertionError("read")
+        yield
+
+    for source in (Noise(20), images()):
+        with pytest.raises(UsageError, match=r"cannot be told from another set|is a stream of unknown length"):
+            gm.compute_stats(source, ["fid"], extractor=NET, shard=Shard(0, 2))
 
 
 def test_the_two_sides_draw_with_different_seeds():

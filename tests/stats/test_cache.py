@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -9,11 +10,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 
 import genmetrics as gm
 from genmetrics.accumulators.moments import Moments
-from genmetrics.errors import GenmetricsWarning, UsageError
+from genmetrics.errors import GenmetricsWarning, OutputError, UsageError
 from genmetrics.stats.cache import StatsCache, cache_folder
+from genmetrics.stats.io import _checksum
 from genmetrics.types import ExtractorRecord, Need, SideRecord
 
 NEED = Need("net.v1", "squash", "pool", "moments")
@@ -86,8 +90,52 @@ def test_size_is_bounded_and_what_was_used_last_stays(tmp_path: Path) -> None:
 
 def test_an_entry_larger_than_the_bound_is_not_kept(tmp_path: Path) -> None:
     cache = StatsCache(tmp_path, max_bytes=10)
-    cache.put({"n": 0}, stats())
+    with pytest.warns(GenmetricsWarning, match=r"could not be kept in the cache: they are .*GENMETRICS_CACHE_SIZE"):
+        cache.put({"n": 0}, stats())
     assert cache.entries() == []
+
+
+def test_it_does_not_push_out_the_others(tmp_path: Path) -> None:
+    StatsCache(tmp_path).put({"n": 0}, stats())
+    small = StatsCache(tmp_path, max_bytes=StatsCache(tmp_path).entries()[0].size - 2000)
+    with pytest.warns(GenmetricsWarning, match="could not be kept"):
+        small.put({"n": 1}, stats(1))
+    assert small.get({"n": 0}) is not None
+
+
+def test_a_full_disk_as_the_library_tells_it(cache: StatsCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(tensors, target, metadata) -> None:
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("genmetrics.stats.io.save_file", full)
+    with pytest.warns(GenmetricsWarning, match="No space left on device"):
+        cache.put({"n": 0}, stats())
+    with pytest.raises(OutputError, match="No space left on device"):
+        stats().save(cache.folder.parent / "x.safetensors")
+
+
+def test_an_entry_in_the_layout_of_another_version_is_a_miss(cache: StatsCache) -> None:
+    cache.put({"n": 0}, stats())
+    (entry,) = cache.entries()
+    with safe_open(entry.path, framework="pt") as file:
+        header = file.metadata()
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    fingerprint = json.loads(header["fingerprint"])
+    del fingerprint["skipped"]
+    header["fingerprint"] = json.dumps(fingerprint, sort_keys=True)
+    header["sha256"] = _checksum(tensors, {key: text for key, text in header.items() if key != "sha256"})
+    save_file(tensors, entry.path, header)
+    with pytest.warns(GenmetricsWarning, match="written by another version"):
+        assert cache.get({"n": 0}) is None
+
+
+def test_names_that_are_no_utf_8(cache: StatsCache, tmp_path: Path) -> None:
+    named = stats().with_side(SideRecord("caf\udce9", "folder", 90, "a" * 64))
+    cache.put({"source": "caf\udce9"}, named)
+    held = cache.get({"source": "caf\udce9"})
+    assert held is not None and held.side.source == "caf\udce9"
+    named.save(tmp_path / "x.safetensors")
+    assert gm.Stats.load(tmp_path / "x.safetensors").side.source == "caf\udce9"
 
 
 def test_a_folder_that_cannot_be_written_is_a_warning(tmp_path: Path) -> None:

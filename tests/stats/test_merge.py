@@ -151,6 +151,27 @@ def test_a_part_given_twice_is_refused(folder, whole, pixels, tmp_path):
         merge_stats([whole, build(write(tmp_path / "copy", pixels))])
 
 
+def test_a_whole_set_and_a_shard_of_it_are_refused(folder, whole):
+    for order in ([whole, build(folder, shard=Shard(0, 2))], [build(folder, shard=Shard(1, 2)), whole]):
+        with pytest.raises(StatisticsError, match="is among the statistics, and a shard of it as well"):
+            merge_stats(order)
+
+
+def test_transparency_that_became_two_things_is_refused(pixels):
+    opaque = np.full((*pixels.shape[:3], 1), 255, np.uint8)
+    half = opaque.copy()
+    half[:, :, :12] = 0
+    clear = np.concatenate([pixels, half], axis=3)
+    white = build(clear[:9], alpha="white")
+    black = build(clear[9:], alpha="black")
+    with pytest.raises(
+        StatisticsError, match=r"transparency became 'white' in one and 'black' in the other; build both"
+    ):
+        merge_stats([white, black])
+    merged = merge_stats([white, build(np.concatenate([pixels, opaque], axis=3)[9:])])
+    assert (merged.side.alpha, merged.side.num_transparent) == ("white", 9)
+
+
 def test_a_missing_shard_is_seen(folder, gen):
     merged = merge_stats([build(folder, shard=Shard(index, 3)) for index in (0, 2)])
     assert [part.covered for part in merged.side.parts] == [((0, 9), (19, 29))]

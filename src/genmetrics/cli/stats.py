@@ -75,12 +75,15 @@ def build_command(
     """
     with reporting_errors():
         from genmetrics import distributed
+        from genmetrics.engine.describe import needs_of
         from genmetrics.engine.evaluate import compute_stats
         from genmetrics.files import check_writable
-        from genmetrics.stats.formats import check_name, save_as
+        from genmetrics.stats.formats import check_can_hold, check_name, save_as
 
         check_name(output)
         check_writable(output)
+        cut = options.parse_shard(shard)
+        check_can_hold(output, needs_of(metrics, extractor, crop))
         joined = distributed.join_from_environment(options.backend_of(device))
         first = distributed.current_shard().index == 0
         try:
@@ -101,7 +104,7 @@ def build_command(
                     crop=crop,
                     labels=options.parse_labels(labels or []),
                     cache=not no_cache,
-                    shard=options.parse_shard(shard),
+                    shard=cut,
                     progress=progress,
                 )
         finally:
@@ -114,7 +117,10 @@ def build_command(
             for text in stats.side.notes:
                 say(f"note: {text}")
         print(f"{output}: statistics of {stats.num_samples} images of {stats.side.source}")
-        print(f"use it with: genmetrics eval GEN --ref {output} -m {metrics}")
+        given = {"--extractor": extractor, "--crop": crop, "--precision": precision if precision != "exact" else None}
+        asked = [f" {name} {value}" for name, value in given.items() if value is not None]
+        asked += [f" --weights {path}" for path in weights or []]
+        print(f"use it with: genmetrics eval GEN --ref {output} -m {metrics}{''.join(asked)}")
 
 
 @stats_app.command("merge")
@@ -193,7 +199,7 @@ def convert_command(
 ) -> None:
     """Convert statistics: from any known format to ours, or to an .npz that the other tools read."""
     with reporting_errors():
-        from genmetrics.engine.describe import needs_of, with_num_samples, with_protocol
+        from genmetrics.engine.describe import need_in, with_num_samples, with_protocol
         from genmetrics.files import check_writable
         from genmetrics.stats.formats import check_name, save_as
         from genmetrics.stats.stats import Stats
@@ -205,7 +211,7 @@ def convert_command(
             stats = with_protocol(stats, protocol)
         if num_samples is not None:
             stats = with_num_samples(stats, num_samples)
-        save_as(stats, output, None if metric is None else needs_of(metric)[0])
+        save_as(stats, output, None if metric is None else need_in(stats, metric))
         print(f"{output}: {stats.holdings()}")
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from genmetrics.accumulators.base import Accumulator
 from genmetrics.accumulators.feature_bank import FeatureBank
 from genmetrics.accumulators.moments import Moments
-from genmetrics.engine.plan import Plan, computable
+from genmetrics.engine.plan import Plan, as_typed, computable
 from genmetrics.errors import StatisticsError, UsageError
 from genmetrics.extractors import EXTRACTORS
 from genmetrics.stats.stats import Stats, describe_need
@@ -65,7 +65,7 @@ def bind(stats: Stats, needs: Iterable[Need], plan: Plan, *, force: bool, can_co
         if stats.meets(need):
             cautions[need] = _uncounted(stats, stats.accumulators.get(need), side)
             continue
-        found = _unnamed(stats, need, metric, side) if _has_unnamed(stats, need) else None
+        found = _unnamed(stats, need, metric, side, can_compute) if _has_unnamed(stats, need) else None
         if found is not None:
             _check_one_meaning(taken, found, need, stats, plan)
             taken[found] = need
@@ -113,16 +113,18 @@ def _has_unnamed(stats: Stats, need: Need) -> bool:
     return any(key.extractor == UNKNOWN for key in _serving(stats, need))
 
 
-def _unnamed(stats: Stats, need: Need, metric: str, side: str) -> Need:
-    """The unnamed statistics that can be what is needed.
+def _unnamed(stats: Stats, need: Need, metric: str, side: str, can_compute: bool) -> Need | None:
+    """The unnamed statistics that can be what is needed; None if none has the width and it can be computed.
 
     Raises:
-        StatisticsError: if none has the width.
+        StatisticsError: if none has the width and it cannot be computed.
     """
     unnamed = [key for key in _serving(stats, need) if key.extractor == UNKNOWN]
     for key in unnamed:
         if _width(stats.accumulators[key]) == width_of(need):
             return key
+    if can_compute:
+        return None
     widths = " and ".join(str(_width(stats.accumulators[key])) for key in unnamed)
     fitting = [other.id for other in computable(stats, widths_only=True) if other.id != metric]
     hint = f"metrics of that width: {', '.join(fitting)}" if fitting else "no known metric has that width"
@@ -157,16 +159,18 @@ def _differ(held: Need, need: Need) -> list[tuple[str, str, str]]:
 
 
 def _refusal(stats: Stats, need: Need, found: Need | None, metric: str, side: str) -> str:
-    possible = [other.id for other in computable(stats)]
+    possible = [as_typed(other.id) for other in computable(stats)]
     ask = f"Ask for {' or '.join(repr(name) for name in possible)}, or r" if possible else "R"
-    rebuild = f"{ask}ebuild it with `genmetrics stats build SRC -o FILE -m {metric}`"
+    rebuild = f"{ask}ebuild it with `genmetrics stats build SRC -o FILE -m {as_typed(metric)}`"
     if found is not None and (differing := _differ(found, need)):
         text = " and ".join(f"{name} {ours!r}" for name, ours, _ in differing)
         theirs = " and ".join(repr(other) for _, _, other in differing)
         rebuild = _crop_hint(found, need) + rebuild
+        fits = _width(stats.accumulators[found]) == width_of(need)
+        forced = " (--force computes it all the same, with a warning)" if fits else ""
         return (
             f"{side} '{stats.name}' holds features of {text}, metric {metric!r} needs {theirs}; the number would not "
-            f"be comparable. {rebuild} (--force computes it all the same, with a warning)"
+            f"be comparable. {rebuild}{forced}"
         )
     return (
         f"the statistics of '{stats.name}' hold no {describe_need(need)}, which metric {metric!r} needs of the {side} "

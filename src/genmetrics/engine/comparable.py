@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from genmetrics.engine.plan import Plan
+from genmetrics.engine.plan import Plan, as_typed
 from genmetrics.errors import StatisticsError
 from genmetrics.types import ExtractorRecord, Need
 
@@ -46,9 +46,10 @@ def check_comparable(
             elif of_gen != of_ref:
                 what = f"different {field} of {need.extractor!r} (generated {of_gen}, reference {of_ref})"
                 if not force:
+                    metric = as_typed(plan.asking_for(need))
                     raise StatisticsError(
                         f"the two sides have {what}; the number would mean nothing. Compute both with the same: build "
-                        f"the statistics again (`genmetrics stats build SRC -o FILE -m {plan.asking_for(need)}`), or "
+                        f"the statistics again (`genmetrics stats build SRC -o FILE -m {metric}`), or "
                         "give the options with which they were built; --force computes it all the same, with a warning"
                     )
                 texts.append(f"forced: the two sides have {what}; the number compares with no other")

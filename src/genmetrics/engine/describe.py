@@ -14,7 +14,7 @@ from genmetrics.stats.parts import part_of_statistics
 from genmetrics.stats.stats import Stats, describe_need
 from genmetrics.types import UNKNOWN, ExtractorRecord, Need
 
-__all__ = ["Description", "describe", "needs_of", "with_num_samples", "with_protocol"]
+__all__ = ["Description", "describe", "need_in", "needs_of", "with_num_samples", "with_protocol"]
 
 
 @dataclass(frozen=True)
@@ -59,13 +59,36 @@ def describe(stats: Stats) -> Description:
     )
 
 
-def needs_of(metric: str) -> tuple[Need, ...]:
-    """What a metric needs of a set.
+def needs_of(metrics: str, extractor: str | None, crop: str | None) -> tuple[Need, ...]:
+    """What metrics need of a set.
+
+    Args:
+        metrics: their names, with commas.
+        extractor: the network on which to compute them.
+        crop: the crop that images undergo first.
+
+    Raises:
+        GenmetricsError: as ``evaluate``, for names that stand for nothing.
+    """
+    return make_plan(metrics, extractor, Options.seed, True, crop).gen_needs
+
+
+def need_in(stats: Stats, metric: str) -> Need:
+    """What a metric needs of a set, among statistics that are given.
+
+    Args:
+        stats: the statistics; of those that hold it, a metric is also known by the name that reports give it.
+        metric: its name.
 
     Raises:
         UnknownNameError: if there is no metric of that name.
     """
-    return make_plan([metric], None, Options.seed, has_reference=True).gen_needs
+    held = {known.id: known.needs[0] for known in computable(stats)}
+    return held[metric] if metric in held else _need_of(metric)
+
+
+def _need_of(metric: str) -> Need:
+    return make_plan([metric], None, Options.seed, has_reference=True).gen_needs[0]
 
 
 def with_protocol(stats: Stats, metric: str) -> Stats:
@@ -81,7 +104,7 @@ def with_protocol(stats: Stats, metric: str) -> Stats:
             f"'{stats.name}' says itself what it is of ({stats.holdings()}); it cannot be called anything else"
         )
     accumulators = {}
-    need = needs_of(metric)[0]
+    need = _need_of(metric)
     width = [other.id for other in computable(stats, widths_only=True)]
     if metric not in width:
         raise StatisticsError(

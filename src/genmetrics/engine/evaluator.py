@@ -24,7 +24,7 @@ from genmetrics.engine.sides import SourceLike, open_side
 from genmetrics.errors import StatisticsError, UsageError
 from genmetrics.report.report import Report
 from genmetrics.stats.stats import Stats
-from genmetrics.types import Need, Precision, SideRecord
+from genmetrics.types import ExtractorRecord, Need, Precision, SideRecord
 
 __all__ = ["Evaluator"]
 
@@ -87,11 +87,13 @@ class Evaluator:
         self._networks = Networks((need.extractor for need in self._plan.gen_needs), self._options)
         self._ref = None
         self._cautions: dict[Need, tuple[str, ...]] = {}
+        self._ref_records: Mapping[Need, ExtractorRecord] = {}
         if side is not None:
             prepared = prepare_side(side, "ref", needs, self._plan, self._networks, self._options)
             ours = {need: self._networks.records([need])[need.extractor] for need in needs}
             differing = check_comparable(self._plan, ours, prepared.records, force=force)
             self._cautions = merged_cautions(prepared.cautions, differing)
+            self._ref_records = prepared.records
             self._ref = drive(prepared.complete({}), None)
         self.reset()
 
@@ -143,8 +145,17 @@ class Evaluator:
         side = SideRecord("Evaluator.update()", "tensors", content.num_samples, content.hexdigest())
         records = self._networks.records(self._plan.gen_needs)
         gen = Stats(accumulators, side, records, self._options.seed)
+        ours = {need: records[need.extractor] for need in self._plan.gen_needs}
         steps = build_report(
-            self._plan, gen, self._ref, self._networks, self._options, {}, self._started, cautions=self._cautions
+            self._plan,
+            gen,
+            self._ref,
+            self._networks,
+            self._options,
+            {},
+            self._started,
+            records=[ours, self._ref_records],
+            cautions=self._cautions,
         )
         return drive(steps, None)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Generator, Iterable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,10 +20,10 @@ from genmetrics.sources.loader import default_workers
 from genmetrics.stats.stats import Stats
 from genmetrics.types import Need, Part, Progress, Selection, Shard, SideRecord, SkippedImage, Stage
 
-__all__ = ["Chosen", "choose", "read_source", "size_of"]
+__all__ = ["Chosen", "choose", "part_of_set", "read_source", "set_identity"]
 
 
-def size_of(source: ImageSource) -> int | None:
+def _size_of(source: ImageSource) -> int | None:
     """How many images a source has; None for a stream that does not know."""
     try:
         return len(source)
@@ -30,6 +31,7 @@ def size_of(source: ImageSource) -> int | None:
         return None
 
 
+@dataclass(frozen=True)
 class Chosen:
     """Which images of a source are used.
 
@@ -39,10 +41,9 @@ class Chosen:
         count: how many there are; None for a stream that does not know.
     """
 
-    def __init__(self, positions: tuple[int, ...] | None, record: Selection | None, count: int | None) -> None:
-        self.positions = positions
-        self.record = record
-        self.count = count
+    positions: tuple[int, ...] | None
+    record: Selection | None
+    count: int | None
 
 
 def choose(source: ImageSource, num: int | None, seed: int) -> Chosen:
@@ -53,7 +54,7 @@ def choose(source: ImageSource, num: int | None, seed: int) -> Chosen:
     Raises:
         UsageError: if there are fewer images than asked for.
     """
-    total = size_of(source)
+    total = _size_of(source)
     if num is None or num == total:
         return Chosen(None, None, total)
     if total is None:
@@ -132,6 +133,8 @@ def read_source(
         notes.append(f"{len(all_skipped)} images could not be read and were left out")
     if chosen.record is not None:
         notes.append(_selection_note(chosen.record))
+    if 0 < labels.num_samples < content.num_samples:
+        notes.append(f"only {labels.num_samples} of {content.num_samples} images have a class; classes were left out")
     side = SideRecord(
         source.description,
         source.kind,
@@ -140,7 +143,8 @@ def read_source(
         all_skipped,
         tuple(notes),
         chosen.record,
-        (_part(source, chosen, options.shard, content),),
+        alpha=options.alpha,
+        num_transparent=transparent,
     )
     complete = labels if labels.num_samples == content.num_samples else None
     return Stats(accumulators, side, networks.records(needs), options.seed, complete, source.class_names)
@@ -164,27 +168,45 @@ def _check_complete(source: ImageSource, chosen: Chosen, shard: Shard, done: int
         )
 
 
-def _part(source: ImageSource, chosen: Chosen, shard: Shard, content: ContentDigest) -> Part:
-    """What a merge knows the set by: a whole one by its content, shards by their source."""
-    if shard.count == 1:
-        span = content.num_samples if chosen.count is None else chosen.count
-        return Part(source.description, source.kind, content.hexdigest(), span, ((0, span),))
-    if chosen.count is None:
+def set_identity(source: ImageSource, chosen: Chosen, shard: Shard) -> str | None:
+    """What the shards of a set are known by; None if that cannot be told.
+
+    Raises:
+        UsageError: if a shard is asked for and it cannot be told, or the set has no known length.
+    """
+    identity = None if chosen.count is None else source.fingerprint().identity
+    if identity is not None and chosen.record is not None:
+        identity += f":{chosen.record.num}:{chosen.record.seed}"
+    if shard.count > 1 and chosen.count is None:
         raise UsageError(
             f"'{source.description}' is a stream of unknown length, of which no share can be taken; leave out --shard, "
             "or say with --num how many images it has"
         )
-    identity = source.fingerprint().identity
-    if identity is None:
+    if shard.count > 1 and identity is None:
         raise UsageError(
             f"'{source.description}' cannot be told from another set without reading it, so that its shards could not "
             "be known as parts of one; write the images to files"
         )
-    if chosen.record is not None:
-        identity += f":{chosen.record.num}:{chosen.record.seed}"
+    return identity
+
+
+def part_of_set(side: SideRecord, chosen: Chosen, shard: Shard, identity: str | None) -> Part:
+    """What a merge knows a set by: a whole one by its content, a shard by what all of them have in common.
+
+    Args:
+        side: the record of what was read.
+        chosen: the images that were used.
+        shard: the share that was read.
+        identity: see ``set_identity``.
+    """
+    if shard.count == 1:
+        assert side.num_samples is not None and side.digest is not None
+        span = side.num_samples + len(side.skipped) if chosen.count is None else chosen.count
+        return Part(side.source, side.kind, side.digest, span, ((0, span),), identity or "")
+    assert chosen.count is not None and identity is not None
     share = shard.range(chosen.count)
     covered = ((share.start, share.stop),) if len(share) else ()
-    return Part(source.description, source.kind, identity, chosen.count, covered)
+    return Part(side.source, side.kind, identity, chosen.count, covered)
 
 
 def _selection_note(selection: Selection) -> str:

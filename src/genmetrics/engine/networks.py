@@ -48,6 +48,8 @@ class Networks:
         self._built: dict[str, Extractor] = {}
         names = list(dict.fromkeys(names))
         unused = [name for name in options.weights if name not in names]
+        if unused and not names:
+            raise UsageError("weights were given, and no network runs: both sides are statistics; leave --weights out")
         if unused:
             raise UsageError(
                 f"weights were given for extractor {unused[0]!r}, which the asked metrics do not use "

@@ -70,6 +70,9 @@ class Options:
             _check_number("num", self.num, 1, None)
         if self.crop is not None:
             parse_crop(self.crop)
+        if not isinstance(self.labels, str | Path):
+            for side in self.labels:
+                _check_choice("labels of side", side, typing.get_args(Stage))
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

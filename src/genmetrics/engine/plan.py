@@ -13,10 +13,11 @@ from genmetrics.extractors import EXTRACTORS
 from genmetrics.metrics import METRICS
 from genmetrics.metrics.base import Metric
 from genmetrics.metrics.resolve import build_metrics
+from genmetrics.preprocess.crop_id import is_crop
 from genmetrics.stats.stats import Stats
 from genmetrics.types import UNKNOWN, Need
 
-__all__ = ["Plan", "computable", "could_meet", "make_plan"]
+__all__ = ["Plan", "as_typed", "computable", "could_meet", "make_plan"]
 
 _WITH_REFERENCE = ("fid", "kid", "isc")
 _ALONE = ("isc",)
@@ -84,6 +85,12 @@ def _names(metrics: Sequence[str] | str | None, has_reference: bool) -> list[str
         return [*(_WITH_REFERENCE if has_reference else _ALONE)]
     given = metrics.split(",") if isinstance(metrics, str) else metrics
     return [name.strip() for name in given if name.strip()]
+
+
+def as_typed(metric: str) -> str:
+    """How a person asks for a metric of a report: the crop in its name is an option."""
+    base, _, crop = metric.rpartition(".")
+    return f"{base} --crop {crop}" if base and is_crop(crop) else metric
 
 
 def computable(stats: Stats, *, widths_only: bool = False) -> list[Metric]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from genmetrics.accumulators.base import Accumulator
 from genmetrics.engine.binding import Bound, bind
-from genmetrics.engine.image_pass import Chosen, choose, read_source
+from genmetrics.engine.image_pass import Chosen, choose, part_of_set, read_source, set_identity
 from genmetrics.engine.networks import Networks
 from genmetrics.engine.options import Options
 from genmetrics.engine.plan import Plan
@@ -18,7 +19,7 @@ from genmetrics.sources.base import ImageSource
 from genmetrics.stats.stats import Stats
 from genmetrics.types import ExtractorRecord, Need, Progress, SideRecord, Stage
 
-__all__ = ["PreparedSide", "prepare_side"]
+__all__ = ["PreparedSide", "joined_record", "prepare_side"]
 
 _SIDES: Mapping[Stage, str] = {"gen": "generated", "ref": "reference"}
 
@@ -33,6 +34,7 @@ class _Images:
         memory: what was kept of them.
         recalled: statistics that were kept from earlier, by need.
         missing: what is left to compute.
+        identity: what the shards of the set are known by; None if nobody will merge it, or it cannot be told.
         keep_logits: whether logits are kept in place of their sums.
     """
 
@@ -41,6 +43,7 @@ class _Images:
     memory: Memory
     recalled: Mapping[Need, Stats]
     missing: tuple[Need, ...]
+    identity: str | None
     keep_logits: bool
 
 
@@ -97,7 +100,11 @@ class PreparedSide:
             seconds[self.stage] = time.perf_counter() - began
             self._images.memory.keep(computed, self._images.missing)
             found.append(computed)
-        return _combined(self._given, found)
+        # Of the images all say the same, but the run that read them last says it of all that was read in it.
+        images = found[-1]
+        part = part_of_set(images.side, self._images.chosen, self._options.shard, self._images.identity)
+        images = images.with_side(replace(images.side, parts=(part,)))
+        return _combined(self._given, [*found[:-1], images], self._options.seed)
 
 
 def prepare_side(
@@ -137,27 +144,38 @@ def prepare_side(
         memory = Memory(side.source, networks, options, chosen.positions, keep_logits)
         recalled = memory.recall(bound.missing)
         missing = tuple(need for need in bound.missing if need not in recalled)
-        images = _Images(side.source, chosen, memory, recalled, missing, keep_logits)
+        # Only statistics that are given away are ever merged.
+        identity = set_identity(side.source, chosen, options.shard) if keep_logits else None
+        images = _Images(side.source, chosen, memory, recalled, missing, identity, keep_logits)
     records = {need: networks.records([need])[need.extractor] for need in bound.missing}
     if bound.stats is not None:
         records |= {need: bound.stats.extractors[need.extractor] for need in needs if need not in records}
     return PreparedSide(stage, records, bound.cautions, bound.stats, images, networks, options)
 
 
-def _combined(given: Stats | None, found: Sequence[Stats]) -> Stats:
+def _combined(given: Stats | None, found: Sequence[Stats], seed: int) -> Stats:
     """One set of statistics of the same images that were computed in several runs, and of those of a file."""
-    # Of the images all say the same, but the run that read them last says it of all that was read in it.
     images = found[-1]
     accumulators: dict[Need, Accumulator] = {}
     extractors: dict[str, ExtractorRecord] = {}
     for stats in (*found, *(() if given is None else (given,))):
         accumulators |= {need: held for need, held in stats.accumulators.items() if need not in accumulators}
         for name, record in stats.extractors.items():
-            preprocess = {**record.preprocess, **(extractors[name].preprocess if name in extractors else {})}
-            known = extractors.get(name, record)
-            extractors[name] = ExtractorRecord(known.weights_sha256, known.official, known.precision, preprocess)
+            extractors[name] = joined_record([extractors[name], record] if name in extractors else [record])
     side = images.side if given is None else _mixed_side(given, images)
-    return Stats(accumulators, side, extractors, images.seed, images.labels, images.class_names, images.versions)
+    return Stats(accumulators, side, extractors, seed, images.labels, images.class_names, images.versions)
+
+
+def joined_record(records: Sequence[ExtractorRecord]) -> ExtractorRecord:
+    """One record of a network, with what the first of several says that says it."""
+
+    def first(field: str) -> Any:
+        return next((getattr(record, field) for record in records if getattr(record, field) is not None), None)
+
+    preprocess: dict[str, Mapping[str, object]] = {}
+    for record in records:
+        preprocess |= {key: spec for key, spec in record.preprocess.items() if not preprocess.get(key)}
+    return ExtractorRecord(first("weights_sha256"), first("official"), first("precision"), preprocess)
 
 
 def _mixed_side(given: Stats, images: Stats) -> SideRecord:
@@ -169,14 +187,4 @@ def _mixed_side(given: Stats, images: Stats) -> SideRecord:
         f"{images.num_samples} images, which need not be the images that those are of"
     )
     notes = (*given.side.notes, note, *images.side.notes)
-    return SideRecord(
-        given.name,
-        given.side.kind,
-        images.num_samples,
-        images.side.digest,
-        images.side.skipped,
-        notes,
-        images.side.selection,
-        images.side.parts,
-        given.side.stats_file,
-    )
+    return replace(images.side, source=given.name, kind=given.side.kind, notes=notes, stats_file=given.side.stats_file)

@@ -77,7 +77,8 @@ class Memory:
     def keep(self, stats: Stats, needs: Iterable[Need]) -> None:
         """Keep the accumulators of a pass that is over, unless the images changed while it went on."""
         wanted = [need for need in needs if self._cacheable(need)]
-        if not wanted or distributed.current_shard().index != 0:
+        # An image that could not be read today may be read tomorrow.
+        if not wanted or distributed.current_shard().index != 0 or stats.side.skipped:
             return
         if self._source.fingerprint() != self._before:
             warnings.warn(
@@ -111,8 +112,7 @@ class Memory:
         if held is None or need not in held.accumulators:
             return None
         # The entry may have been made of the same files in another place.
-        name = self._source.description
-        return held.with_side(source=name, parts=tuple(replace(part, source=name) for part in held.side.parts))
+        return held.with_side(replace(held.side, source=self._source.description))
 
     def _key(self, need: Need) -> Mapping[str, Any]:
         assert isinstance(self._before, Fingerprint)

@@ -12,7 +12,7 @@ from genmetrics.engine.comparable import check_comparable
 from genmetrics.engine.networks import Networks
 from genmetrics.engine.options import Options
 from genmetrics.engine.plan import Plan, could_meet, make_plan
-from genmetrics.engine.prepare import prepare_side
+from genmetrics.engine.prepare import joined_record, prepare_side
 from genmetrics.engine.sides import Side, SourceLike, open_side
 from genmetrics.errors import StatisticsError, UsageError
 from genmetrics.report.report import Report
@@ -61,6 +61,7 @@ def iter_evaluate(
     if len(prepared) == 2:
         ref_stats = yield from prepared[1].complete(seconds)
     gen_stats = yield from prepared[0].complete(seconds)
+    notes += _alpha_note(gen_stats, ref_stats)
     return (
         yield from build_report(
             plan,
@@ -70,6 +71,7 @@ def iter_evaluate(
             options,
             seconds,
             started,
+            records=[side.records for side in prepared],
             cautions=merged_cautions(*cautions),
             notes=notes,
             reused=tuple(side.stage for side in prepared if side.reused),
@@ -101,6 +103,7 @@ def build_report(
     seconds: dict[str, float],
     started: float,
     *,
+    records: Sequence[Mapping[Need, ExtractorRecord]],
     cautions: Mapping[Need, tuple[str, ...]],
     notes: tuple[str, ...] = (),
     reused: tuple[Stage, ...] = (),
@@ -115,12 +118,12 @@ def build_report(
         options: its settings.
         seconds: how long its stages took.
         started: when it began, as ``time.perf_counter`` tells it.
+        records: of each side, the network behind each need.
         cautions: what a reader must know of a number, by what it was computed from.
         notes: what a reader must know of the run.
         reused: the sides of which something was kept from an earlier run.
     """
     began = time.perf_counter()
-    extractors = {**(ref.extractors if ref else {}), **gen.extractors}
     results: dict[str, MetricResult] = {}
     for done, metric in enumerate(plan.metrics):
         yield Progress("metrics", done, len(plan.metrics), metric.id)
@@ -128,16 +131,20 @@ def build_report(
         _check_finite(result)
         known = tuple(dict.fromkeys(text for need in metric.needs for text in cautions.get(need, ())))
         result = replace(result, warnings=(*result.warnings, *known))
-        results[result.id] = _with_provenance(result, extractors[result.protocol.extractor])
+        behind = [of_side[need] for of_side in records for need in metric.needs if need in of_side]
+        results[result.id] = _with_provenance(result, behind)
     yield Progress("metrics", len(plan.metrics), len(plan.metrics), "done")
     now = time.perf_counter()
     seconds = {**seconds, "metrics": now - began, "total": now - started}
-    used = {need.extractor for need in plan.gen_needs}
+    used = dict.fromkeys(need.extractor for need in plan.gen_needs)
     return Report(
         metrics=results,
         gen=gen.side,
         ref=None if ref is None else ref.side,
-        extractors={name: record for name, record in extractors.items() if name in used},
+        extractors={
+            name: joined_record([side.extractors[name] for side in (gen, ref) if side and name in side.extractors])
+            for name in used
+        },
         versions=versions(),
         device=str(networks.device),
         num_processes=distributed.current_shard().count,
@@ -180,6 +187,16 @@ def _what_can_be(plan: Plan, gen: Side, ref: Side | None) -> tuple[Plan, tuple[s
     )
 
 
+def _alpha_note(gen: Stats, ref: Stats | None) -> tuple[str, ...]:
+    """What to say where transparency became one thing on one side and another on the other."""
+    if ref is None or not gen.side.num_transparent or not ref.side.num_transparent or gen.side.alpha == ref.side.alpha:
+        return ()
+    return (
+        f"both sides have images with transparency, which became {gen.side.alpha!r} on the generated and "
+        f"{ref.side.alpha!r} on the reference side; use the same --alpha on both",
+    )
+
+
 def _check_finite(result: MetricResult) -> None:
     for name, figure in {"value": result.value, **result.extra}.items():
         if not math.isfinite(figure):
@@ -189,15 +206,17 @@ def _check_finite(result: MetricResult) -> None:
             )
 
 
-def _with_provenance(result: MetricResult, record: ExtractorRecord) -> MetricResult:
+def _with_provenance(result: MetricResult, behind: Sequence[ExtractorRecord]) -> MetricResult:
+    """The result with what is to be said of the networks behind it, on either side."""
     warnings = list(result.warnings)
     name = result.protocol.extractor
-    if record.weights_sha256 is not None and not record.official:
-        warnings.append(
-            f"the weights of {name!r} are not the published ones (sha256 {record.weights_sha256[:12]}…): the number "
-            "does not compare with published ones"
-        )
-    if record.precision not in (None, "exact"):
-        warnings.append(f"the network ran in {record.precision}, which published numbers did not")
-    protocol = replace(result.protocol, precision=record.precision or "exact")
-    return replace(result, protocol=protocol, warnings=tuple(warnings))
+    unofficial = [record for record in behind if record.weights_sha256 is not None and not record.official]
+    warnings += [
+        f"the weights of {name!r} are not the published ones (sha256 {str(record.weights_sha256)[:12]}…): the number "
+        "does not compare with published ones"
+        for record in unofficial
+    ]
+    inexact = [record.precision for record in behind if record.precision is not None and record.precision != "exact"]
+    warnings += [f"the network ran in {precision}, which published numbers did not" for precision in inexact]
+    protocol = replace(result.protocol, precision=inexact[0]) if inexact else result.protocol
+    return replace(result, protocol=protocol, warnings=tuple(dict.fromkeys(warnings)))

@@ -51,18 +51,19 @@ def open_side(given: SourceLike | Stats, stage: Stage, options: Options) -> Side
         SourceError: if it does not exist, is damaged or of the wrong kind.
         StatisticsError: if it is a statistics file that is damaged.
     """
+    labels = options.labels_of(stage)
     if isinstance(given, Stats):
-        return Side(stats=given)
+        return _without_labels(Side(stats=given), labels)
     if isinstance(given, str) and given.startswith(_PREFIX):
-        return _open_forced(given)
+        return _without_labels(_open_forced(given), labels)
     if isinstance(given, str | Path):
         path = Path(given).expanduser()
         if path.is_file() and is_statistics(path):
-            return _open_stats(path, options.labels_of(stage))
+            return _open_stats(path, labels)
     source = open_source(given)
     if isinstance(source, SeededSource):
         source = source.seeded(options.seed if stage == "gen" else (options.seed + 1) % 2**32)
-    return Side(source=label_source(source, options.labels_of(stage)))
+    return Side(source=label_source(source, labels))
 
 
 def _open_forced(given: str) -> Side:
@@ -79,4 +80,16 @@ def _open_forced(given: str) -> Side:
 
 def _open_stats(path: Path, labels: str | Path) -> Side:
     stats = Stats.load(path)
-    return Side(stats, open_source(path, kind="npz", labels=labels) if holds_images(path) else None)
+    if holds_images(path):
+        return Side(stats, open_source(path, kind="npz", labels=labels))
+    return _without_labels(Side(stats), labels)
+
+
+def _without_labels(side: Side, labels: str | Path) -> Side:
+    assert side.stats is not None
+    if labels != "auto":
+        raise UsageError(
+            f"labels '{labels}' were given for '{side.stats.name}', which is statistics already; give them when the "
+            "statistics are built, or for the other side alone: gen=… or ref=…"
+        )
+    return side

@@ -19,7 +19,7 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +121,7 @@ class StatsCache:
         # The time of use decides what goes first when room is needed; in a shared folder it may not be ours to set.
         with suppress(OSError):
             os.utime(path)
-        return stats.with_side(stats_file="")
+        return stats.with_side(replace(stats.side, stats_file=""))
 
     def put(self, key: Mapping[str, Any], stats: Stats) -> None:
         """Keep statistics under a key, and remove what was not used for longest if room is needed.
@@ -131,6 +131,9 @@ class StatsCache:
         text = _key_text(key)
         path = self._path(text)
         try:
+            size = sum(value.nbytes for held in stats.accumulators.values() for value in held.state().values())
+            if size > self.max_bytes:
+                raise OutputError(f"they are {size:,} bytes, and the cache holds at most {self.max_bytes:,} ({SIZE})")
             path.parent.mkdir(parents=True, exist_ok=True)
             save_stats(stats, path, {_KEY: text})
         except (OSError, OutputError) as error:
@@ -204,7 +207,7 @@ class StatsCache:
 
 
 def _key_text(key: Mapping[str, Any]) -> str:
-    return json.dumps(key, sort_keys=True, ensure_ascii=False)
+    return json.dumps(key, sort_keys=True)
 
 
 def _read_entry(path: Path) -> CacheEntry | None:

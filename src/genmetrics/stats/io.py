@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -57,14 +57,21 @@ def save_stats(stats: Stats, path: Path, extra: Mapping[str, str] = MappingProxy
     fingerprint["accumulators"] = [{"name": prefixes[need], **asdict(need)} for need in stats.accumulators]
     header = {
         "schema": str(SCHEMA),
-        "fingerprint": json.dumps(fingerprint, ensure_ascii=False, sort_keys=True),
+        "fingerprint": json.dumps(fingerprint, sort_keys=True),
         "versions": json.dumps(dict(stats.versions), sort_keys=True),
         **extra,
     }
     header["sha256"] = _checksum(tensors, header)
     # A tensor that shares its memory with another cannot be written; states may do that.
     unshared = {name: value.clone() for name, value in tensors.items()}
-    write_atomically(path, lambda temporary: save_file(unshared, temporary, metadata=header))
+
+    def write(temporary: Path) -> None:
+        try:
+            save_file(unshared, temporary, metadata=header)
+        except SafetensorError as error:  # also of a full disk
+            raise OSError(str(error)) from error
+
+    write_atomically(path, write)
 
 
 def is_stats_file(path: Path) -> bool:
@@ -107,6 +114,19 @@ def load_own(path: Path) -> Stats:
             f"statistics file '{path}' was altered after it was written (its checksum does not fit); make it again "
             "with `genmetrics stats build`, or copy it again"
         )
+    try:
+        stats = _from_header(path, header, tensors)
+    except StatisticsError:
+        raise
+    except (ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise StatisticsError(
+            f"statistics file '{path}' was written by another version of genmetrics in a layout that this one does not "
+            f"know ({type(error).__name__}: {error}); make it again with `genmetrics stats build`"
+        ) from error
+    return stats.with_side(replace(stats.side, stats_file=str(path)))
+
+
+def _from_header(path: Path, header: Mapping[str, str], tensors: Mapping[str, Tensor]) -> Stats:
     fingerprint = json.loads(header["fingerprint"])
     accumulators: dict[Need, Accumulator] = {}
     for entry in fingerprint.pop("accumulators"):
@@ -119,10 +139,8 @@ def load_own(path: Path) -> Stats:
             )
         accumulators[need] = ACCUMULATORS[need.accumulator].from_state(_under(name, tensors))
     labels = _under(_LABELS, tensors)
-    stats = from_fingerprint(
-        fingerprint, accumulators, Labels.from_state(labels) if labels else None, json.loads(header["versions"])
-    )
-    return stats.with_side(stats_file=str(path))
+    held = Labels.from_state(labels) if labels else None
+    return from_fingerprint(fingerprint, accumulators, held, json.loads(header["versions"]))
 
 
 def fingerprint_dict(stats: Stats) -> dict[str, Any]:
@@ -162,6 +180,8 @@ def from_fingerprint(
         skipped=tuple(SkippedImage(**image) for image in record["skipped"]),
         notes=tuple(record["notes"]),
         selection=None if selection is None else Selection(**selection),
+        alpha=record["alpha"],
+        num_transparent=record["num_transparent"],
         parts=tuple(
             Part(**{**part, "covered": tuple((start, stop) for start, stop in part["covered"])})
             for part in record["parts"]

@@ -31,6 +31,7 @@ def merge_stats(given: Sequence[Stats]) -> Stats:
     for stats in given:
         _check_mergeable(stats)
         _check_alike(given[0], stats)
+    _check_alpha(given)
     parts = _merged_parts(given)
     starts = _starts(parts)
     # In one order whatever the order given: float64 sums depend on it in their last digits.
@@ -76,6 +77,16 @@ def _check_alike(first: Stats, other: Stats) -> None:
         raise StatisticsError(f"{where}: they were made with seeds {first.seed} and {other.seed}; use one seed")
 
 
+def _check_alpha(given: Sequence[Stats]) -> None:
+    by_alpha = {stats.side.alpha: stats for stats in given if stats.side.num_transparent}
+    if len(by_alpha) > 1:
+        (one, first), (two, second), *_ = by_alpha.items()
+        raise StatisticsError(
+            f"'{first.name}' and '{second.name}' cannot be merged: transparency became {one!r} in one and {two!r} in "
+            "the other; build both with the same --alpha"
+        )
+
+
 def _merged_parts(given: Sequence[Stats]) -> tuple[Part, ...]:
     """The sources of all, each once, in the order of their descriptions."""
     by_identity: dict[str, Part] = {}
@@ -83,6 +94,12 @@ def _merged_parts(given: Sequence[Stats]) -> tuple[Part, ...]:
         for part in stats.side.parts:
             known = by_identity.get(part.identity)
             by_identity[part.identity] = part if known is None else _joined(known, part, stats)
+    for part in by_identity.values():
+        if part.listing in by_identity:
+            raise StatisticsError(
+                f"the whole of '{part.source}' is among the statistics, and a shard of it as well: its images would "
+                "count twice; give one of the two"
+            )
     return tuple(sorted(by_identity.values(), key=lambda part: (_natural(part.source), part.identity)))
 
 
@@ -158,6 +175,8 @@ def _merged_side(ordered: Sequence[Stats], parts: tuple[Part, ...], more: tuple[
         digest=digest,
         skipped=tuple(image for side in sides for image in side.skipped),
         notes=tuple(dict.fromkeys((*(note for side in sides for note in side.notes), *more))),
+        alpha=max(sides, key=lambda side: side.num_transparent).alpha,
+        num_transparent=sum(side.num_transparent for side in sides),
         selection=selections.pop() if len(parts) == 1 and len(selections) == 1 else None,
         parts=parts,
     )

@@ -107,9 +107,9 @@ class Stats:
         """Whether ``get`` would find an accumulator."""
         return need in self.accumulators or self._features_for(need) is not None
 
-    def with_side(self, **changes: object) -> Stats:
+    def with_side(self, side: SideRecord) -> Stats:
         """The same statistics under another record of their set."""
-        return replace(self, side=replace(self.side, **changes))  # type: ignore[arg-type]
+        return replace(self, side=side)
 
     @property
     def name(self) -> str:

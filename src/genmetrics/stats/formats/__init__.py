@@ -6,6 +6,7 @@ is imported when a file is read or written, and not before.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FORMATS",
     "StatsFormat",
+    "check_can_hold",
     "check_name",
     "holds_images",
     "is_statistics",
@@ -62,6 +64,13 @@ def check_name(path: Path) -> None:
             "genmetrics), .npz (mean and covariance, to be read by pytorch-fid, clean-fid and others) or _kid.npz "
             "(features, to be read by clean-fid)"
         )
+
+
+def check_can_hold(path: Path, needs: Sequence[Need]) -> None:
+    """Raise, before anything is computed, if a file of that name could not hold these; see ``write.check_can_hold``."""
+    from genmetrics.stats.formats import write
+
+    write.check_can_hold(path, needs)
 
 
 def save_as(stats: Stats, path: str | Path, need: Need | None = None) -> None:

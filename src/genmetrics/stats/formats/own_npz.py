@@ -65,7 +65,7 @@ def stats_of_own_npz(path: Path, arrays: Mapping[str, np.ndarray], checks: FileC
         held = checks.features(values.get("feats"), "feats", indices=values.get("indices"))
     else:
         held = checks.moments(values.get("mu"), values.get("sigma"), stats.num_samples)
-    return replace(stats, accumulators={need: held}).with_side(stats_file=str(path))
+    return replace(stats, accumulators={need: held}, side=replace(stats.side, stats_file=str(path)))
 
 
 def _checksum(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from genmetrics.stats.formats.own_npz import METADATA, metadata_of
 from genmetrics.stats.stats import Stats, describe_need
 from genmetrics.types import Need
 
-__all__ = ["save_as", "write_npz"]
+__all__ = ["check_can_hold", "save_as", "write_npz"]
 
 _KID_ENDING = "_kid.npz"
 
@@ -57,8 +58,12 @@ def write_npz(stats: Stats, path: Path, need: Need | None = None) -> None:
         StatisticsError: if there are none, or of too few images.
         OutputError: if it cannot be written; a file that stood there stays as it was.
     """
-    kind = "feature_bank" if path.name.endswith(_KID_ENDING) else "moments"
-    chosen = _chosen(stats, kind, path) if need is None else replace(need, accumulator=kind, options=())
+    kind = _kind(path)
+    chosen = (
+        _chosen(tuple(stats.accumulators), path, stats.name)
+        if need is None
+        else replace(need, accumulator=kind, options=())
+    )
     held = stats.get(chosen)
     arrays: dict[str, np.ndarray] = {}
     if isinstance(held, FeatureBank):
@@ -78,26 +83,40 @@ def write_npz(stats: Stats, path: Path, need: Need | None = None) -> None:
     write_atomically(path, write)
 
 
-def _chosen(stats: Stats, kind: str, path: Path) -> Need:
-    """The one need of that kind that the statistics meet."""
+def check_can_hold(path: Path, needs: Sequence[Need]) -> None:
+    """Raise if a file of that name could not hold statistics that meet these needs.
+
+    Raises:
+        StatisticsError: if it holds a kind that is not among them.
+        UsageError: if it holds one of a kind, and there are several.
+    """
+    if path.suffix == ".npz":
+        _chosen(needs, path, "what was asked for")
+
+
+def _kind(path: Path) -> str:
+    return "feature_bank" if path.name.endswith(_KID_ENDING) else "moments"
+
+
+def _chosen(needs: Sequence[Need], path: Path, name: str) -> Need:
+    """The one need that an npz of that name can meet from statistics that meet these."""
+    kind = _kind(path)
     # Moments can be made from kept features.
     kinds = {kind, "feature_bank"}
     found = list(
-        dict.fromkeys(
-            replace(need, accumulator=kind, options=()) for need in stats.accumulators if need.accumulator in kinds
-        )
+        dict.fromkeys(replace(need, accumulator=kind, options=()) for need in needs if need.accumulator in kinds)
     )
-    what = "features" if kind == "feature_bank" else "mean and covariance"
+    what, metric = ("features", "kid") if kind == "feature_bank" else ("mean and covariance", "fid")
     if not found:
+        held = ", ".join(describe_need(need) for need in needs) or "nothing"
         raise StatisticsError(
-            f"'{stats.name}' holds no {what}, which '{path}' is to hold; it holds: {stats.holdings()}. Make the "
-            f"statistics again for {'kid' if kind == 'feature_bank' else 'fid'}: `genmetrics stats build SRC -o FILE "
-            f"-m {'kid' if kind == 'feature_bank' else 'fid'}`"
+            f"'{name}' holds no {what}, which '{path}' is to hold; it holds: {held}. Make statistics for {metric}: "
+            f"`genmetrics stats build SRC -o FILE -m {metric}`"
         )
     if len(found) > 1:
         names = "; ".join(describe_need(need) for need in found)
         raise UsageError(
-            f"'{stats.name}' holds {what} of {len(found)} kinds, and '{path}' can hold one: {names}. Choose by the "
-            "metric that uses it, `-m METRIC`, such as `-m fid`"
+            f"'{name}' holds {what} of {len(found)} kinds, and '{path}' can hold one: {names}. Write a .safetensors, "
+            "which holds them all, and choose with `genmetrics stats convert IN OUT -m METRIC`"
         )
     return found[0]
