@@ -25,6 +25,8 @@ from genmetrics.errors import UsageError
         ({"seed": True}, r"^seed True: expected a whole number$"),
         ({"workers": -1}, r"^workers -1: expected at least 0$"),
         ({"num": 0}, r"^num 0: expected at least 1$"),
+        ({"labels": {"generated": "none"}}, r"^labels of side 'generated': known: gen, ref$"),
+        ({"crop": "centre-3"}, r"^unknown crop 'centre-3'; expected <algorithm>-<size>"),
         ({"seed": -1}, r"^seed -1: expected at least 0 and at most 4294967295$"),
         ({"seed": 2**32}, r"^seed 4294967296: expected at least 0 and at most 4294967295$"),
     ],

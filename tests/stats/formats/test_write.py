@@ -143,8 +143,8 @@ class TestWhichOne:
         assert str(caught.value) == (
             f"'images/ä' holds mean and covariance of 3 kinds, and '{tmp_path / 'x.npz'}' can hold one: moments of "
             "inception-v3.tf2015/64/tf1-bilinear-299; moments of inception-v3.tf2015/64/torch-bilinear-299; moments "
-            "of efficientnet-lite0.in1k/1280/crop875-bicubic-224. Write a .safetensors, which holds them all, and choose "
-            "with `genmetrics stats convert IN OUT -m METRIC`"
+            "of efficientnet-lite0.in1k/1280/crop875-bicubic-224. Write a .safetensors, which holds them all, and "
+            "choose with `genmetrics stats convert IN OUT -m METRIC`"
         )
         assert list(tmp_path.iterdir()) == []
 
