@@ -165,14 +165,50 @@ class TestCifar:
 
     def test_fingerprints(self, tmp_path: Path) -> None:
         root = write_cifar(tmp_path)
-        first = CifarSource(root, CIFAR10, "train", 20).fingerprint()
-        copy = CifarSource(write_cifar(tmp_path / "copy"), CIFAR10, "train", 20).fingerprint()
+        first = CifarSource(root, CIFAR10, "train", 20)
+        copy = CifarSource(write_cifar(tmp_path / "copy"), CIFAR10, "train", 20)
+        before = first.fingerprint()
         os.utime(root / "data_batch_2", ns=(1, 1))
-        touched = CifarSource(root, CIFAR10, "train", 20).fingerprint()
+        touched = CifarSource(root, CIFAR10, "train", 20)
 
-        assert touched.digest != first.digest
-        assert copy.listing == first.listing == touched.listing
-        assert CifarSource(root, CIFAR10, "test", 4).fingerprint().listing != first.listing
+        assert touched.fingerprint().digest != before.digest
+        assert first.fingerprint() == before  # its images are in memory
+        assert copy.identity() == first.identity() == touched.identity()
+        assert CifarSource(root, CIFAR10, "test", 4).identity() != first.identity()
+
+    @pytest.mark.parametrize("name", ["data_batch_2", "batches.meta"])
+    def test_a_file_overwritten_with_its_size_and_time_kept(self, name: str, tmp_path: Path) -> None:
+        root = write_cifar(tmp_path)
+        before, state = CifarSource(root, CIFAR10, "train", 20).fingerprint(), (root / name).stat()
+        (root / name).write_bytes((root / name).read_bytes())
+        os.utime(root / name, ns=(state.st_atime_ns, state.st_mtime_ns))
+
+        assert CifarSource(root, CIFAR10, "train", 20).fingerprint().digest != before.digest
+
+    def test_a_file_that_changes_while_it_is_read(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The set is known by the state before, which no file has any more."""
+        root = write_cifar(tmp_path)
+        read = Path.read_bytes
+
+        def meddle(path: Path) -> bytes:
+            content = read(path)
+            os.utime(path)
+            return content
+
+        monkeypatch.setattr(Path, "read_bytes", meddle)
+        source = CifarSource(root, CIFAR10, "train", 20)
+        monkeypatch.undo()
+
+        assert source.fingerprint().digest != CifarSource(root, CIFAR10, "train", 20).fingerprint().digest
+
+    def test_the_identity_is_of_the_images(self, tmp_path: Path) -> None:
+        root = write_cifar(tmp_path)
+        first = CifarSource(root, CIFAR10, "test", 4).identity()
+        content = (root / "test_batch").read_bytes()
+        (root / "test_batch").write_bytes(python2_pickle(batch(77, 4)))
+
+        assert len((root / "test_batch").read_bytes()) == len(content)
+        assert CifarSource(root, CIFAR10, "test", 4).identity() != first
 
     def test_a_hostile_pickle_is_not_run(self, tmp_path: Path) -> None:
         class Hostile:

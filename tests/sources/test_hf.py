@@ -227,7 +227,8 @@ class TestFiles:
 
     def test_the_fingerprint(self, kind: str, tmp_path: Path) -> None:
         path = WRITERS[kind](tmp_path / "x.bin", table())
-        first, state = open_source(path).fingerprint(), path.stat()
+        source, state = open_source(path), path.stat()
+        first, identity = source.fingerprint(), source.identity()
         assert open_source(path).fingerprint() == first
         assert first.kind == ("parquet" if kind == "parquet" else "arrow")
 
@@ -238,8 +239,9 @@ class TestFiles:
             file.write(byte)
         os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
         assert path.stat().st_mtime_ns == state.st_mtime_ns
-        second = open_source(path).fingerprint()
-        assert (second.digest == first.digest, second.listing == first.listing) == (False, True)
+        second = open_source(path)
+        assert (second.fingerprint().digest == first.digest, second.identity() == identity) == (False, True)
+        assert source.fingerprint() == second.fingerprint()
 
     def test_the_column_is_part_of_the_fingerprint(self, kind: str, tmp_path: Path) -> None:
         path = WRITERS[kind](tmp_path / "x.bin", table(other=pa.array([{"bytes": data} for data in ENCODED])))

@@ -174,7 +174,7 @@ def _part(source: ImageSource, chosen: Chosen, shard: Shard, content: ContentDig
             f"'{source.description}' is a stream of unknown length, of which no share can be taken; leave out --shard, "
             "or say with --num how many images it has"
         )
-    identity = source.fingerprint().identity
+    identity = source.identity()
     if identity is None:
         raise UsageError(
             f"'{source.description}' cannot be told from another set without reading it, so that its shards could not "
