@@ -296,6 +296,29 @@ class TestStl10:
         np.testing.assert_array_equal(got.images[1], pixels(1, 96, 96))
         assert got.labels == {}
 
+    @pytest.mark.parametrize("name", ["train_X.bin", "train_y.bin", "class_names.txt"])
+    def test_a_file_that_changes(self, name: str, tmp_path: Path, collect: Callable[..., Collected]) -> None:
+        """The images are mapped: a change shows at once, also where size and time are kept."""
+        (tmp_path / "train_X.bin").write_bytes(np.random.default_rng(0).bytes(3 * 27_648))
+        (tmp_path / "train_y.bin").write_bytes(bytes([1, 2, 3]))
+        (tmp_path / "class_names.txt").write_text("a b c")
+        source = Stl10Source(tmp_path, "train", 3)
+        collect(source)
+        before, identity, state = source.fingerprint(), source.identity(), (tmp_path / name).stat()
+        content = bytearray((tmp_path / name).read_bytes())
+        content[0] += 1
+        with (tmp_path / name).open("r+b") as file:
+            file.write(content)
+        os.utime(tmp_path / name, ns=(state.st_atime_ns, state.st_mtime_ns))
+
+        assert source.fingerprint().digest != before.digest
+        for read in (lambda: collect(source), source.identity):
+            with pytest.raises(SourceError, match=rf"{name}' has changed since it was opened; open it again"):
+                read()
+        again = Stl10Source(tmp_path, "train", 3)
+        assert again.fingerprint() == source.fingerprint()
+        assert again.identity() != identity
+
     def test_wrong_sizes_and_labels(self, tmp_path: Path) -> None:
         (tmp_path / "train_X.bin").write_bytes(bytes(2 * 27_648))
         (tmp_path / "train_y.bin").write_bytes(bytes([0, 1]))

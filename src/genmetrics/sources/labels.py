@@ -144,9 +144,8 @@ def _size(source: ImageSource, labels: str | Path) -> int:
         return len(source)
     except TypeError as error:
         raise UsageError(
-            f"labels='{labels}' was given with a {source.kind} ('{source.description}') that does not say how many "
-            "images it gives, so that no file can hold a label for each; let it give (image, label) pairs, or say "
-            "how many there are with gm.IterableSource(…, num_samples=…)"
+            f"labels='{labels}' was given with {source.kind} '{source.description}', which does not say how many "
+            "images it gives, so that no file can hold a label for each; let it give (image, label) pairs"
         ) from error
 
 
