@@ -67,19 +67,11 @@ class Fingerprint:
         digest: hexadecimal; changes whenever the content may have changed (names, sizes and times of
             change of files, checksums of archive members, the bytes of arrays). None where this cannot be told without
             reading it all, as of a Python generator; such a set is never cached.
-        listing: hexadecimal, of names, sizes and recorded checksums alone, which a copy in another place
-            keeps; by it the shards of one set know one another. Empty where it would be the digest.
     """
 
     kind: str
     description: str
     digest: str | None
-    listing: str = ""
-
-    @property
-    def identity(self) -> str | None:
-        """What the shards of one set have in common."""
-        return self.listing or self.digest
 
 
 @dataclass(frozen=True)
@@ -106,7 +98,7 @@ class Part:
     Attributes:
         source: its description.
         kind: its kind.
-        identity: of its fingerprint and selection; equal for the shards of one set.
+        identity: of its source and selection; equal for the shards of one set.
         span: how many images it has in all its shards.
         covered: the ranges ``(start, stop)`` of its images that are in the statistics, ascending.
         listing: of a whole set, which is known by its content: what its shards would be known by; empty where

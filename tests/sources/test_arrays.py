@@ -82,6 +82,37 @@ def test_fingerprints_are_of_the_content() -> None:
     assert (first.kind, first.description) == ("array", "array 7x8x6x3 uint8")
 
 
+def test_fingerprints_of_floats_are_of_the_values_as_they_are() -> None:
+    """What becomes of a value, such as NaN, is not what it is."""
+    array = stack().astype(np.float32) / 255
+    array[0, 0, 0, 0] = 0
+    unreal = array.copy()
+    unreal[0, 0, 0, 0] = np.nan
+    digests = [
+        ArraySource(given, (0, 1), rounding).fingerprint().digest
+        for given, rounding in (
+            (array, "round"),
+            (unreal, "round"),
+            (array, "truncate"),
+            (array.astype(np.float64), "round"),
+            (array.astype(np.float16), "round"),
+        )
+    ]
+    digests.append(ArraySource(array, (0, 255)).fingerprint().digest)
+    digests.append(ArraySource(stack()).fingerprint().digest)
+
+    assert len(set(digests)) == 7
+
+
+def test_fingerprints_of_floats_in_another_order() -> None:
+    array = stack().astype(np.float32) / 255
+    same = (array, torch.from_numpy(array).permute(0, 3, 1, 2), array.astype(">f4"))
+    other = array.view(">f4")  # the same bytes, other values
+
+    assert len({ArraySource(given, (0, 1)).fingerprint().digest for given in same}) == 1
+    assert ArraySource(other, (0, 1)).fingerprint().digest != ArraySource(array, (0, 1)).fingerprint().digest
+
+
 def test_the_fingerprint_of_a_file_changes_with_it(tmp_path: Path) -> None:
     digests = {NpySource(save(tmp_path, stack(count))).fingerprint().digest for count in (2, 3)}
 

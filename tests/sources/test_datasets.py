@@ -165,14 +165,50 @@ class TestCifar:
 
     def test_fingerprints(self, tmp_path: Path) -> None:
         root = write_cifar(tmp_path)
-        first = CifarSource(root, CIFAR10, "train", 20).fingerprint()
-        copy = CifarSource(write_cifar(tmp_path / "copy"), CIFAR10, "train", 20).fingerprint()
+        first = CifarSource(root, CIFAR10, "train", 20)
+        copy = CifarSource(write_cifar(tmp_path / "copy"), CIFAR10, "train", 20)
+        before = first.fingerprint()
         os.utime(root / "data_batch_2", ns=(1, 1))
-        touched = CifarSource(root, CIFAR10, "train", 20).fingerprint()
+        touched = CifarSource(root, CIFAR10, "train", 20)
 
-        assert touched.digest != first.digest
-        assert copy.listing == first.listing == touched.listing
-        assert CifarSource(root, CIFAR10, "test", 4).fingerprint().listing != first.listing
+        assert touched.fingerprint().digest != before.digest
+        assert first.fingerprint() == before  # its images are in memory
+        assert copy.identity() == first.identity() == touched.identity()
+        assert CifarSource(root, CIFAR10, "test", 4).identity() != first.identity()
+
+    @pytest.mark.parametrize("name", ["data_batch_2", "batches.meta"])
+    def test_a_file_overwritten_with_its_size_and_time_kept(self, name: str, tmp_path: Path) -> None:
+        root = write_cifar(tmp_path)
+        before, state = CifarSource(root, CIFAR10, "train", 20).fingerprint(), (root / name).stat()
+        (root / name).write_bytes((root / name).read_bytes())
+        os.utime(root / name, ns=(state.st_atime_ns, state.st_mtime_ns))
+
+        assert CifarSource(root, CIFAR10, "train", 20).fingerprint().digest != before.digest
+
+    def test_a_file_that_changes_while_it_is_read(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The set is known by the state before, which no file has any more."""
+        root = write_cifar(tmp_path)
+        read = Path.read_bytes
+
+        def meddle(path: Path) -> bytes:
+            content = read(path)
+            os.utime(path)
+            return content
+
+        monkeypatch.setattr(Path, "read_bytes", meddle)
+        source = CifarSource(root, CIFAR10, "train", 20)
+        monkeypatch.undo()
+
+        assert source.fingerprint().digest != CifarSource(root, CIFAR10, "train", 20).fingerprint().digest
+
+    def test_the_identity_is_of_the_images(self, tmp_path: Path) -> None:
+        root = write_cifar(tmp_path)
+        first = CifarSource(root, CIFAR10, "test", 4).identity()
+        content = (root / "test_batch").read_bytes()
+        (root / "test_batch").write_bytes(python2_pickle(batch(77, 4)))
+
+        assert len((root / "test_batch").read_bytes()) == len(content)
+        assert CifarSource(root, CIFAR10, "test", 4).identity() != first
 
     def test_a_hostile_pickle_is_not_run(self, tmp_path: Path) -> None:
         class Hostile:
@@ -259,6 +295,29 @@ class TestStl10:
         assert len(source) == 100_000
         np.testing.assert_array_equal(got.images[1], pixels(1, 96, 96))
         assert got.labels == {}
+
+    @pytest.mark.parametrize("name", ["train_X.bin", "train_y.bin", "class_names.txt"])
+    def test_a_file_that_changes(self, name: str, tmp_path: Path, collect: Callable[..., Collected]) -> None:
+        """The images are mapped: a change shows at once, also where size and time are kept."""
+        (tmp_path / "train_X.bin").write_bytes(np.random.default_rng(0).bytes(3 * 27_648))
+        (tmp_path / "train_y.bin").write_bytes(bytes([1, 2, 3]))
+        (tmp_path / "class_names.txt").write_text("a b c")
+        source = Stl10Source(tmp_path, "train", 3)
+        collect(source)
+        before, identity, state = source.fingerprint(), source.identity(), (tmp_path / name).stat()
+        content = bytearray((tmp_path / name).read_bytes())
+        content[0] += 1
+        with (tmp_path / name).open("r+b") as file:
+            file.write(content)
+        os.utime(tmp_path / name, ns=(state.st_atime_ns, state.st_mtime_ns))
+
+        assert source.fingerprint().digest != before.digest
+        for read in (lambda: collect(source), source.identity):
+            with pytest.raises(SourceError, match=rf"{name}' has changed since it was opened; open it again"):
+                read()
+        again = Stl10Source(tmp_path, "train", 3)
+        assert again.fingerprint() == source.fingerprint()
+        assert again.identity() != identity
 
     def test_wrong_sizes_and_labels(self, tmp_path: Path) -> None:
         (tmp_path / "train_X.bin").write_bytes(bytes(2 * 27_648))

@@ -156,6 +156,20 @@ def test_clipped_values_are_noted_of_a_pass(collect: Callable[..., Collected]) -
     assert source.notes[0].startswith("276 values of 23 of 23 images lay outside -1..1 and were clipped")
 
 
+def test_clipped_values_of_a_share_are_told_as_such(collect: Callable[..., Collected]) -> None:
+    """The notes of several processes are listed together, and each is true beside the other."""
+    source = GeneratorSource(lambda z: torch.full((len(z), 3, 2, 2), 1.05), **OPTIONS).seeded(0)
+    notes = []
+    for index in range(2):
+        collect(source, Shard(index, 2))
+        notes += source.notes
+
+    assert [note.partition(" and were")[0] for note in notes] == [
+        "in share 0/2: 132 values of 11 of 11 images lay outside -1..1",
+        "in share 1/2: 144 values of 12 of 12 images lay outside -1..1",
+    ]
+
+
 def test_code_has_no_digest() -> None:
     found = GeneratorSource(Net(), **OPTIONS, seed=3).fingerprint()
     assert (found.kind, found.description, found.digest) == ("generator", "Net, 23 samples", None)

@@ -227,7 +227,8 @@ class TestFiles:
 
     def test_the_fingerprint(self, kind: str, tmp_path: Path) -> None:
         path = WRITERS[kind](tmp_path / "x.bin", table())
-        first, state = open_source(path).fingerprint(), path.stat()
+        source, state = open_source(path), path.stat()
+        first, identity = source.fingerprint(), source.identity()
         assert open_source(path).fingerprint() == first
         assert first.kind == ("parquet" if kind == "parquet" else "arrow")
 
@@ -238,8 +239,9 @@ class TestFiles:
             file.write(byte)
         os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
         assert path.stat().st_mtime_ns == state.st_mtime_ns
-        second = open_source(path).fingerprint()
-        assert (second.digest == first.digest, second.listing == first.listing) == (False, True)
+        second = open_source(path)
+        assert (second.fingerprint().digest == first.digest, second.identity() == identity) == (False, True)
+        assert source.fingerprint() == second.fingerprint()
 
     def test_the_column_is_part_of_the_fingerprint(self, kind: str, tmp_path: Path) -> None:
         path = WRITERS[kind](tmp_path / "x.bin", table(other=pa.array([{"bytes": data} for data in ENCODED])))
@@ -597,6 +599,14 @@ def test_listing_sources_and_opening_folders_imports_no_pyarrow(folder: Path) ->
     assert done.stdout == "[]\n"
 
 
+def cached(dataset: Any, path: Path) -> Any:
+    """As the library keeps what it has brought: rows that name files go on naming them."""
+    content = dataset.data.table
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, content.schema) as writer:
+        writer.write_table(content)
+    return type(dataset).from_file(str(path))
+
+
 class TestHub:
     """The library is stood in for by a dataset on disk; only ``network`` tests reach the hub."""
 
@@ -604,13 +614,15 @@ class TestHub:
     def hub(self, datasets: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         asked: list[tuple[str, dict]] = []
         features = datasets.Features(img=datasets.Image(), label=datasets.ClassLabel(names=NAMES))
-        (tmp_path / "loose.png").write_bytes(ENCODED[1])
+        loose = tmp_path / "cached" / "loose.png"
+        outside = tmp_path / "outside.png"
+        loose.parent.mkdir()
+        for file in (loose, outside):
+            file.write_bytes(ENCODED[1])
         cells = [{"bytes": data, "path": None} for data in ENCODED]
-        cells[1] = {"bytes": None, "path": str(tmp_path / "loose.png")}
+        cells[1] = {"bytes": None, "path": str(loose)}
         rows = {"img": cells, "label": LABELS}
-        dataset = datasets.Dataset.from_dict(rows, features=features)
-        dataset.save_to_disk(tmp_path / "cached")
-        dataset = datasets.load_from_disk(tmp_path / "cached")
+        dataset = cached(datasets.Dataset.from_dict(rows, features=features), tmp_path / "cached" / "train.arrow")
 
         def load_dataset(name: str, configuration: str | None = None, **options: object) -> object:
             asked.append((name, {"configuration": configuration, **options}))
@@ -623,7 +635,7 @@ class TestHub:
 
         monkeypatch.setattr(datasets, "get_dataset_split_names", get_dataset_split_names)
         monkeypatch.setattr(datasets, "load_dataset", load_dataset)
-        return SimpleNamespace(asked=asked, dataset=dataset)
+        return SimpleNamespace(asked=asked, dataset=dataset, loose=loose, outside=outside)
 
     @pytest.mark.parametrize("workers", [0, 2])
     def test_images_and_labels(
@@ -666,6 +678,68 @@ class TestHub:
         assert open_source("hf:images:test").fingerprint().digest != first.digest
         os.utime(hub.dataset.cache_files[0]["filename"], ns=(0, 0))
         assert open_source("hf:images:train").fingerprint().digest != first.digest
+
+    def test_a_file_that_a_row_names_is_part_of_the_set(self, hub: SimpleNamespace) -> None:
+        source = open_source("hf:images:train")
+        before, identity, state = source.fingerprint().digest, source.identity(), hub.loose.stat()
+        assert source.identity() == identity
+        hub.loose.write_bytes(bytes([ENCODED[1][0] ^ 1]) + ENCODED[1][1:])
+        os.utime(hub.loose, ns=(state.st_atime_ns, state.st_mtime_ns))
+
+        assert source.fingerprint().digest not in (None, before)
+        assert source.identity() not in (None, identity)
+
+    @pytest.mark.parametrize("way", ["elsewhere", "upwards", "link", "relative", "zero byte", "streamed"])
+    def test_other_files_of_the_machine_are_not_read(
+        self, way: str, hub: SimpleNamespace, datasets: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        named = {
+            "elsewhere": str(hub.outside),
+            "upwards": f"{hub.loose.parent}/../outside.png",
+            "link": str(hub.loose.parent / "link.png"),
+            "relative": "outside.png",
+            "zero byte": f"{hub.loose}\0",
+            "streamed": f"zip://a.png::{hub.outside}",
+        }[way]
+        (hub.loose.parent / "link.png").symlink_to(hub.outside)
+        monkeypatch.chdir(tmp_path)
+        rows = {"img": [{"bytes": None, "path": named}]}
+        made = datasets.Dataset.from_dict(rows, features=datasets.Features(img=datasets.Image()))
+        made = cached(made, hub.loose.parent / "more.arrow")
+        monkeypatch.setattr(datasets, "load_dataset", lambda *args, **options: made)
+        # The folder of the set's own files is one of those that are looked in.
+        monkeypatch.setattr(HubTable, "folders", (hub.loose.parent.resolve(),))
+
+        source = open_source("hf:images:train")
+        before = source.fingerprint()
+        with pytest.raises(BadImageError) as caught:
+            list(source.batches(Shard(), BatchSpec()))
+        assert (
+            f"images:train[0]: the row names the file '{named}', which is in none of the folders of the Hugging Face "
+            "cache and is not followed; give a set that has its images in it, as `push_to_hub` saves them"
+        ) in str(caught.value)
+        hub.outside.write_bytes(b"x")
+        assert source.fingerprint() == before
+
+    def test_the_folders_of_the_cache(self, hub: SimpleNamespace, datasets: Any) -> None:
+        folders = HubTable(hub.dataset, "x").folders
+
+        assert Path(datasets.config.HF_DATASETS_CACHE).resolve() in folders
+        assert hub.loose.parent.resolve() in folders
+        assert hub.outside.parent.resolve() not in folders
+
+    def test_rows_of_bytes_are_known_by_the_cached_files(
+        self, hub: SimpleNamespace, datasets: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        found = []
+        for number in (0, 1):
+            rows = {"img": [{"bytes": bytes(200_000) + ENCODED[number][:60], "path": None}]}
+            made = datasets.Dataset.from_dict(rows, features=datasets.Features(img=datasets.Image()))
+            made = cached(made, tmp_path / f"{number}.arrow")
+            monkeypatch.setattr(datasets, "load_dataset", lambda *args, made=made, **options: made)
+            found.append(open_source("hf:images:train").identity())
+        assert None not in found
+        assert found[0] != found[1]
 
     def test_a_dataset_in_memory_is_never_cached(self, hub: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(type(hub.dataset), "cache_files", [])

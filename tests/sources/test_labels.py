@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader, Dataset
 
 from genmetrics.errors import SourceError, UsageError
 from genmetrics.sources.base import ImageSource, SeededSource
+from genmetrics.sources.generator import GeneratorSource
 from genmetrics.sources.labels import LabelledSource, label_source
 from genmetrics.sources.loader import ItemSource
 from genmetrics.sources.parse import open_source
+from genmetrics.sources.streams import IterableSource, LoaderSource
+from genmetrics.sources.torch_dataset import DatasetSource
 from genmetrics.types import Shard
 from sources.helpers import Collected, pixels, png
 from sources.test_archive import make_tar, make_zip
@@ -138,10 +142,11 @@ class TestAuto:
         prints = []
         for label in (1, 2):
             text = json.dumps({"labels": [[name, label] for name in NAMES]}).encode()
-            prints.append(open_source(sets(MEMBERS | {"dataset.json": text})[kind]).fingerprint())
+            source = open_source(sets(MEMBERS | {"dataset.json": text})[kind])
+            prints.append((source.fingerprint().digest, source.identity()))
 
-        assert prints[0].digest != prints[1].digest
-        assert prints[0].listing != prints[1].listing
+        assert prints[0][0] != prints[1][0]
+        assert prints[0][1] != prints[1][1]
 
     @pytest.mark.parametrize("kind", ["folder", "zip"])
     def test_class_names_in_dataset_json(
@@ -163,6 +168,7 @@ class TestAuto:
             b'{"images": 3}',
             b'{"labels": [["a", [0.5, 1]]]}',
             b'{"labels": [["a", 0.5]]}',
+            b'{"labels": [["a", null]]}',
         ],
     )
     def test_dataset_json_without_classes_is_mentioned_as_no_image(
@@ -187,6 +193,18 @@ class TestAuto:
         )
         assert labels(open_source(path, labels="none"), collect) == []
         assert labels(open_source(path, labels="folders"), collect) == [0, 0, 1, 1, 2]
+
+    @pytest.mark.parametrize("kind", ["folder", "zip"])
+    @pytest.mark.parametrize("absent", [None, [0.5], 0.5])
+    def test_dataset_json_with_classes_of_some_images(
+        self, kind: str, absent: object, sets: Callable[..., dict[str, Path]]
+    ) -> None:
+        text = json.dumps({"labels": [[NAMES[0], absent], *([name, 1] for name in NAMES[1:])]}).encode()
+        path = sets(MEMBERS | {"dataset.json": text})[kind]
+
+        assert message(path).startswith(
+            f"{kind} '{path}': labels in 'dataset.json': the label of '{NAMES[0]}' is {absent!r}, expected an integer"
+        )
 
     def test_a_tar_with_some_labels(
         self, sets: Callable[..., dict[str, Path]], collect: Callable[..., Collected]
@@ -353,9 +371,10 @@ class TestFingerprint:
         np.save(tmp_path / "b.npy", np.array(NUMBERS[::-1]))
 
         ways = ("auto", "none", "folders", tmp_path / "a.npy", tmp_path / "b.npy")
-        prints = [open_source(path, labels=way).fingerprint() for way in ways]
+        sources = [open_source(path, labels=way) for way in ways]
+        prints = [source.fingerprint() for source in sources]
 
-        assert len({found.digest for found in prints}) == len({found.listing for found in prints}) == 5
+        assert len({found.digest for found in prints}) == len({source.identity() for source in sources}) == 5
         assert open_source(path, labels=tmp_path / "a.npy").fingerprint() == prints[3]
         assert {(found.kind, found.description) for found in prints} == {("zip", str(path))}
 
@@ -383,6 +402,112 @@ class Drawn(SeededSource):
 
     def seeded(self, seed: int) -> ImageSource:
         return self
+
+
+class Untouchable(Dataset):  # type: ignore[type-arg]
+    """Of which no item may be read."""
+
+    def __len__(self) -> int:
+        return 3
+
+    def __getitem__(self, index: int) -> object:
+        raise AssertionError("read")
+
+
+def _unread() -> Iterator[object]:
+    raise AssertionError("read")
+    yield
+
+
+def _ungenerated(z: torch.Tensor) -> torch.Tensor:
+    raise AssertionError("generated")
+
+
+UNREAD: dict[str, Callable[[], ImageSource]] = {
+    "dataset": lambda: DatasetSource(Untouchable()),
+    "loader": lambda: LoaderSource(DataLoader(Untouchable(), batch_size=2)),
+    "iterable": lambda: IterableSource(_unread(), num_samples=3),
+    "generator": lambda: GeneratorSource(_ungenerated, z_size=2, num_samples=3, probe=False),
+}
+
+
+class TestWithoutReading:
+    @pytest.mark.parametrize("form", UNREAD)
+    def test_labels_of_a_file_need_no_image(self, form: str, tmp_path: Path) -> None:
+        np.save(tmp_path / "l.npy", np.arange(3))
+        source = UNREAD[form]()
+        assert isinstance(source, ItemSource)
+        (tmp_path / "l.csv").write_text("".join(f"{name},{index}\n" for index, name in enumerate(source.names())))
+
+        for name in ("l.npy", "l.csv"):
+            assert isinstance(open_source(source, labels=tmp_path / name), LabelledSource)
+        np.save(tmp_path / "l.npy", np.arange(4))
+        with pytest.raises(SourceError, match="expected one integer for each of the 3 images"):
+            open_source(source, labels=tmp_path / "l.npy")
+
+    def test_an_array_of_labels_needs_only_the_number(self, tmp_path: Path) -> None:
+        np.save(tmp_path / "l.npy", np.array([5]))
+        assert isinstance(label_source(Drawn(), tmp_path / "l.npy"), LabelledSource)
+
+    def test_an_iterator_is_not_used_up(self, tmp_path: Path, collect: Callable[..., Collected]) -> None:
+        np.save(tmp_path / "l.npy", np.array([4, 2]))
+        images = (torch.from_numpy(pixels(index)).permute(2, 0, 1) for index in range(2))
+
+        source = open_source(IterableSource(images, num_samples=2), labels=tmp_path / "l.npy")
+        assert labels(source, collect) == [4, 2]
+
+    @pytest.mark.parametrize("suffix", [".npy", ".csv"])
+    def test_a_stream_of_unknown_length(self, suffix: str, tmp_path: Path) -> None:
+        file = tmp_path / f"l{suffix}"
+        np.save(tmp_path / "l.npy", np.array([4, 2]))
+        (tmp_path / "l.csv").write_text("a,1\n")
+
+        assert message(_unread(), UsageError, labels=file) == (
+            f"labels='{file}' was given with iterable 'generator', which does not say how many images it gives, so "
+            "that no file can hold a label for each; let it give (image, label) pairs"
+        )
+
+
+class TestDrawn:
+    """A run gives its seed to a source that is drawn, also under labels."""
+
+    @pytest.mark.parametrize("way", ["none", "l.npy"])
+    @pytest.mark.parametrize("form", ["generator", "python"])
+    def test_it_is_seeded(
+        self, form: str, way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, collect: Callable[..., Collected]
+    ) -> None:
+        np.save(tmp_path / "l.npy", np.array([4, 2]))
+        (tmp_path / "made_for_labels.py").write_text("import torch\nmake = torch.nn.Sigmoid\n")
+        monkeypatch.syspath_prepend(tmp_path)
+        options = "z_size=3x4x4&num_samples=2&value_range=0,1"
+        given: object = f"python:made_for_labels:make?{options}"
+        if form == "generator":
+            given = GeneratorSource(torch.sigmoid, z_size=(3, 4, 4), num_samples=2, value_range=(0, 1))
+
+        source = open_source(given, labels=way if way == "none" else tmp_path / way)  # type: ignore[arg-type]
+        assert isinstance(source, SeededSource)
+        drawn = [source.seeded(seed) for seed in (1, 1, 2)]
+
+        images = [collect(one).images[0] for one in drawn]
+        assert (images[0] == images[1]).all()
+        assert (images[0] != images[2]).any()
+        assert labels(drawn[0], collect) == ([] if way == "none" else [4, 2])
+        assert isinstance(drawn[0], LabelledSource)
+
+    def test_others_are_not(self, sets: Callable[..., dict[str, Path]]) -> None:
+        assert not isinstance(open_source(sets()["zip"], labels="none"), SeededSource)
+
+
+def test_names_that_are_known_without_reading(collect: Callable[..., Collected]) -> None:
+    """``names()`` must not drift from ``items()``."""
+    images = [torch.from_numpy(pixels(index)).permute(2, 0, 1) for index in range(3)]
+    for source in (
+        DatasetSource(images),
+        LoaderSource(DataLoader(images, batch_size=2)),  # type: ignore[arg-type]
+        IterableSource(images),
+        GeneratorSource(torch.sigmoid, z_size=(3, 4, 4), num_samples=3, value_range=(0, 1), seed=0, batch_size=2),
+    ):
+        assert list(source.names()) == ItemSource.names(source)
 
 
 def test_sources_of_whole_batches_bring_their_own() -> None:

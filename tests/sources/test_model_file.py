@@ -155,6 +155,24 @@ def test_fingerprints(kind: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["torchscript", "onnx"])
+def test_a_file_that_changes_while_it_is_loaded(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The program that runs must be the one that the statistics are kept under."""
+    path = make(kind, tmp_path / "G.bin")
+    cls = OnnxSource if kind == "onnx" else TorchScriptSource
+    load = cls._load
+
+    def meddle(self: object, *arguments: object) -> object:
+        found = load(self, *arguments)  # type: ignore[arg-type]
+        path.write_bytes(path.read_bytes())
+        return found
+
+    monkeypatch.setattr(cls, "_load", meddle)
+    with pytest.raises(SourceError) as caught:
+        open_source(f"{kind}:{path}?{QUERY}&seed=1")
+    assert str(caught.value) == f"'{path}' changed while it was loaded; open it again when it is written"
+
+
+@pytest.mark.parametrize("kind", ["torchscript", "onnx"])
 def test_ranges_as_arguments(kind: str, tmp_path: Path, collect: Callable[..., Collected]) -> None:
     path = make(kind, tmp_path / "G.bin")
     text = f"{kind}:{path}?z_size=5&num_samples=3&seed=0"
@@ -207,7 +225,7 @@ def test_weights_alone_are_no_generator(tmp_path: Path) -> None:
 
     with pytest.raises(SourceError, match=r"is no TorchScript archive, .* give `gm.GeneratorSource\(module, z_size=…"):
         open_source(f"torchscript:{tmp_path}/weights.pt?{QUERY}")
-    with pytest.raises(SourceError, match="which holds statistics or tensors"):
+    with pytest.raises(SourceError, match="which holds what torch saved"):
         open_source(tmp_path / "weights.pt")
 
 

@@ -22,6 +22,7 @@ from genmetrics.errors import SourceError, UsageError
 from genmetrics.sources.base import BatchSpec, ImageSource
 from genmetrics.sources.parse import open_source
 from genmetrics.sources.streams import IterableSource, LoaderSource
+from genmetrics.sources.torch_dataset import DatasetSource
 from genmetrics.types import Shard
 from sources.helpers import Collected, pixels
 
@@ -282,6 +283,25 @@ def test_clipped_values_of_a_stream_are_noted(collect: Callable[..., Collected])
     assert source.notes == (
         "96 values of 2 of 2 images lay outside -1..1 and were clipped; all values lay in 1.01..1.01",
     )
+
+
+@pytest.mark.parametrize("form", ["dataset", "loader", "iterable"])
+def test_labels_of_some_images_only_are_noted(form: str, collect: Callable[..., Collected]) -> None:
+    pairs = [(image, -1 if index in (1, 4) else index) for index, image in enumerate(TENSORS)]
+    source = {
+        "dataset": lambda: DatasetSource(pairs),
+        "loader": lambda: open_source(DataLoader(pairs, batch_size=2)),  # type: ignore[arg-type]
+        "iterable": lambda: open_source(iter(pairs)),
+    }[form]()
+    said = "came without a label, so that the labels of the others are left aside"
+
+    collect(source, batch_size=3)
+    assert source.notes == (f"2 of 7 images {said}",)
+    if form != "iterable":
+        collect(source, Shard(1, 2), batch_size=3)
+        assert source.notes == (f"in share 1/2: 1 of 4 images {said}",)
+        collect(source, selection=(0, 2))
+        assert source.notes == ()
 
 
 def test_classes() -> None:

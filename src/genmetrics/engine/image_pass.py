@@ -174,7 +174,7 @@ def set_identity(source: ImageSource, chosen: Chosen, shard: Shard) -> str | Non
     Raises:
         UsageError: if a shard is asked for and it cannot be told, or the set has no known length.
     """
-    identity = None if chosen.count is None else source.fingerprint().identity
+    identity = None if chosen.count is None else source.identity()
     if identity is not None and chosen.record is not None:
         identity += f":{chosen.record.num}:{chosen.record.seed}"
     if shard.count > 1 and chosen.count is None:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from genmetrics.errors import SourceError
 from genmetrics.paths import require_file
 from genmetrics.sources.decode import BadImage, Decoded, decode_bytes
-from genmetrics.sources.file_state import SetDigest, file_state
+from genmetrics.sources.file_state import SetDigest, file_state, require_unchanged
 from genmetrics.sources.label_files import DATASET_JSON, container_labels
 from genmetrics.sources.loader import Item, ItemSource
 from genmetrics.sources.members import (
@@ -46,7 +46,7 @@ class ZipSource(ItemSource):
     """The image files of a zip archive, in the order of their names.
 
     Members are chosen by name as in a folder. Of members with the same name the last one counts, as it would
-    after unpacking. XX
+    after unpacking.
     """
 
     kind = "zip"
@@ -103,13 +103,21 @@ class ZipSource(ItemSource):
 
     def fingerprint(self) -> Fingerprint:
         """Name, recorded checksum and size of each image, size and times of change of the archive."""
+        digest = self._listing()
+        digest.add_state(self._path)
+        return digest.fingerprint(self.kind, self.description)
+
+    def identity(self) -> str:
+        """Name, recorded checksum and size of each image, and the labels."""
+        return self._listing().hexdigest()
+
+    def _listing(self) -> SetDigest:
         digest = SetDigest()
-        digest.add_state(self._state)
         for entry in self._entries:
             digest.add(entry.name, entry.crc, entry.size)
         if self._labels is not None:
             digest.add("labels", self._labels.values.tolist(), self.class_names)
-        return digest.fingerprint(self.kind, self.description)
+        return digest
 
     def names(self) -> Sequence[str]:
         """The path of each image in the archive."""
@@ -120,7 +128,12 @@ class ZipSource(ItemSource):
         return self.names()
 
     def items(self, wanted: Sequence[int]) -> Iterator[Item]:
-        """The wanted images in order; reading and unpacking happen in the workers."""
+        """The wanted images in order; reading and unpacking happen in the workers.
+
+        Raises:
+            SourceError: if the archive has changed since it was opened.
+        """
+        require_unchanged(self._path, self._state)
         for index in wanted:
             entry = self._entries[index]
             label = None if self._labels is None else int(self._labels.values[index])

@@ -15,10 +15,11 @@ from torch import Tensor
 from genmetrics.errors import SourceError
 from genmetrics.paths import require_file
 from genmetrics.sources.decode import BadImage, Decoded, decode_array
-from genmetrics.sources.file_state import file_state
+from genmetrics.sources.file_state import SetDigest, file_state, require_unchanged
 from genmetrics.sources.layout import check_array, check_tensor, dtype_name
 from genmetrics.sources.loader import Item, ItemSource
-from genmetrics.sources.quantise import QuantisedSource, Quantiser, floats, quantise
+from genmetrics.sources.quantise import QuantisedSource, Quantiser, floats
+from genmetrics.sources.sampling import evenly_spaced
 from genmetrics.types import AlphaPolicy, Fingerprint
 
 __all__ = ["ArraySource", "NpySource"]
@@ -68,14 +69,12 @@ class ArraySource(QuantisedSource):
         return int(self._rows.shape[0])
 
     def fingerprint(self) -> Fingerprint:
-        """Shape and bytes; a tensor and an array of the same images have the same digest, as have floats of them."""
-        digest = hashlib.sha256(repr(tuple(self._rows.shape)).encode())
-        stated, rounding = self._quantiser.value_range, self._quantiser.rounding
+        """Shape, type and bytes, and how floats become uint8; a tensor and an array of equal values have one digest."""
+        known = (tuple(self._rows.shape), dtype_name(self._rows.dtype), self._quantiser.text)
+        digest = hashlib.sha256(repr(known).encode())
         for index in range(len(self)):
             row = _row(self._rows, index)
-            if stated is not None:
-                row = quantise(floats(row), stated, rounding).numpy()
-            digest.update(np.ascontiguousarray(row).data)
+            digest.update(np.ascontiguousarray(row, row.dtype.newbyteorder("=")).data)
         return Fingerprint(self.kind, self.description, digest.hexdigest())
 
     def items(self, wanted: Sequence[int]) -> Iterator[Item]:
@@ -121,11 +120,31 @@ class NpySource(ItemSource):
 
     def fingerprint(self) -> Fingerprint:
         """Size and times of change of the file, and the shape."""
-        text = f"{tuple(self._rows.shape)}\0{tuple(self._state)}"
-        return Fingerprint(self.kind, self.description, hashlib.sha256(text.encode()).hexdigest())
+        digest = SetDigest()
+        digest.add(tuple(self._rows.shape))
+        digest.add_state(self._path)
+        return digest.fingerprint(self.kind, self.description)
+
+    def identity(self) -> str:
+        """The shape, and some of the images.
+
+        Raises:
+            SourceError: if the file has changed since it was opened.
+        """
+        require_unchanged(self._path, self._state)
+        digest = SetDigest()
+        digest.add(tuple(self._rows.shape))
+        for index in evenly_spaced(len(self)):
+            digest.add_bytes(self._rows[index].tobytes())
+        return digest.hexdigest()
 
     def items(self, wanted: Sequence[int]) -> Iterator[Item]:
-        """The wanted images in order."""
+        """The wanted images in order.
+
+        Raises:
+            SourceError: if the file has changed since it was opened.
+        """
+        require_unchanged(self._path, self._state)
         for index in wanted:
             yield Item(index, f"{self.description}[{index}]", partial(_load_row, self._rows, index))
 

@@ -88,9 +88,19 @@ class ImageSource(ABC):
     def fingerprint(self) -> Fingerprint:
         """What the set is. Cheap and honest: it changes when the content may have changed.
 
-        It is of the time of the call or of an earlier one, so ask for it before the images are read: what is
-        kept under it can then never be taken for a later content.
+        Ask for it before the images are read: what is kept under it can then never be taken for a later content.
+        Files are looked at anew in each call, so that two calls tell whether they changed in between; what is in
+        memory already is known by what it was read from.
         """
+
+    def identity(self) -> str | None:
+        """Hexadecimal; what shards of this set that are read on several machines recognise one another by.
+
+        A copy in another place has the same, whatever the times of its files. Of files it is their names, sizes and
+        a fixed sample of their bytes, so that asking for it reads a little. None where the set cannot be told from
+        another without reading it all.
+        """
+        return self.fingerprint().digest
 
     @abstractmethod
     def batches(self, shard: Shard, spec: BatchSpec) -> Iterator[ImageBatch]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +14,9 @@ from jaxtyping import UInt8
 from genmetrics.errors import SourceError
 from genmetrics.sources.decode import Decoded
 from genmetrics.sources.fetch import Archive, find_or_fetch
+from genmetrics.sources.file_state import SetDigest
 from genmetrics.sources.loader import Item, ItemSource
+from genmetrics.sources.sampling import evenly_spaced
 from genmetrics.types import AlphaPolicy, Fingerprint
 from genmetrics.unpickle import RefusedPickleError, restricted_loads
 
@@ -105,6 +106,12 @@ class CifarSource(ItemSource):
         self.kind = files.archive.dataset
         self.description = f"{self.kind}:{split}"
         paths = [folder / name for name in files.splits[split]]
+        # What is read here stays in memory, so that it is known for good by the state of the files before.
+        digest = SetDigest()
+        digest.add(self.description)
+        for path in (*paths, folder / files.meta[0]):
+            digest.add_file(path.name, path)
+        self._fingerprint = digest.fingerprint(self.kind, self.description)
         parts = [_read_batch(path, files.labels) for path in paths]
         self._rows = np.concatenate([rows for rows, _ in parts])
         self._labels = [label for _, labels in parts for label in labels]
@@ -114,18 +121,21 @@ class CifarSource(ItemSource):
                 f"{expected:,}; it is not the published dataset: delete the folder to have it fetched again"
             )
         self.class_names = _class_names(folder / files.meta[0], files.meta[1])
-        states = [path.stat() for path in paths]
-        sizes = "".join(f"{path.name}\0{state.st_size}\n" for path, state in zip(paths, states, strict=True))
-        self._listing = hashlib.sha256(f"{self.description}\n{sizes}".encode()).hexdigest()
-        times = " ".join(str(state.st_mtime_ns) for state in states)
-        self._digest = hashlib.sha256(f"{self._listing} {times}".encode()).hexdigest()
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def fingerprint(self) -> Fingerprint:
-        """Name, size and time of change of each file."""
-        return Fingerprint(self.kind, self.description, self._digest, self._listing)
+        """Name, size and times of change that each file had before it was read."""
+        return self._fingerprint
+
+    def identity(self) -> str:
+        """The labels, and some of the images."""
+        digest = SetDigest()
+        digest.add(self.description, self._labels, self.class_names)
+        for index in evenly_spaced(len(self)):
+            digest.add_bytes(self._rows[index].tobytes())
+        return digest.hexdigest()
 
     def items(self, wanted: Sequence[int]) -> Iterator[Item]:
         """The wanted images in order, with their labels."""

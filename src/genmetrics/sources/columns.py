@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from genmetrics.sources.decode import BadImage, Decoded, decode_array, decode_by
 from genmetrics.sources.tables import import_optional
 from genmetrics.types import AlphaPolicy
 
-__all__ = ["image_column", "label_column", "load_cell"]
+__all__ = ["file_within", "image_column", "label_column", "load_cell", "named_files"]
 
 #: Features of Hugging Face datasets that are stored like images and are none.
 _OTHER_MEDIA = ("Audio", "Video", "Pdf", "Nifti")
@@ -70,12 +70,12 @@ def label_column(schema: Any) -> tuple[str, tuple[str, ...]] | None:
     return name, tuple(features.get(name, {}).get("names") or ())
 
 
-def load_cell(cell: Any, allow_paths: bool, alpha: AlphaPolicy) -> Decoded:
+def load_cell(cell: Any, folders: Sequence[Path], alpha: AlphaPolicy) -> Decoded:
     """The pixels of one cell.
 
     Args:
         cell: the ``pyarrow.Scalar``.
-        allow_paths: whether a struct without bytes may name a file in its ``path``.
+        folders: a struct without bytes may name a file in one of these in its ``path``.
         alpha: what becomes of transparency.
 
     Raises:
@@ -90,8 +90,8 @@ def load_cell(cell: Any, allow_paths: bool, alpha: AlphaPolicy) -> Decoded:
         data, path = cell["bytes"].as_py(), cell["path"].as_py() if "path" in cell.type.names else None
         if data is not None:
             return decode_bytes(data, alpha)
-        if path is not None and allow_paths:
-            return decode_file(Path(path), alpha)
+        if path is not None and folders:
+            return decode_file(_within(path, folders), alpha)
         raise BadImage(
             f"the row holds no bytes but the path '{path}', which is not followed; save the set with the images in it, "
             "as `datasets` does with `save_to_disk` and `push_to_hub`"
@@ -101,6 +101,40 @@ def load_cell(cell: Any, allow_paths: bool, alpha: AlphaPolicy) -> Decoded:
     if _is_bytes(cell.type):
         return decode_bytes(cell.as_py(), alpha)
     return decode_array(_pixels(cell), alpha)
+
+
+def file_within(path: str, folders: Sequence[Path]) -> Path | None:
+    """A file that a row names, with links followed; None if it lies in none of the folders."""
+    try:
+        found = Path(path).resolve() if Path(path).is_absolute() else None
+    except (OSError, ValueError, RuntimeError):  # what names no file, such as a text with a zero byte
+        return None
+    return found if found is not None and any(found.is_relative_to(folder) for folder in folders) else None
+
+
+def named_files(values: Any) -> list[str]:
+    """The files that rows name in place of holding bytes.
+
+    Args:
+        values: a ``pyarrow.Array`` of the column.
+    """
+    arrow = import_optional("pyarrow")
+    if isinstance(values, arrow.ExtensionArray):
+        values = values.storage
+    if not arrow.types.is_struct(values.type) or not {"bytes", "path"} <= set(values.type.names):
+        return []
+    data = values.field("bytes")
+    return values.field("path").filter(data.is_null()).drop_null().to_pylist() if data.null_count else []
+
+
+def _within(path: str, folders: Sequence[Path]) -> Path:
+    found = file_within(path, folders)
+    if found is None:
+        raise BadImage(
+            f"the row names the file '{path}', which is in none of the folders of the Hugging Face cache and is not "
+            "followed; give a set that has its images in it, as `push_to_hub` saves them"
+        )
+    return found
 
 
 def _pixels(cell: Any) -> np.ndarray:

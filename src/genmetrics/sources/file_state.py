@@ -7,9 +7,10 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from genmetrics.errors import SourceError
 from genmetrics.types import Fingerprint
 
-__all__ = ["FileState", "SetDigest", "file_state"]
+__all__ = ["FileState", "SetDigest", "file_state", "require_unchanged"]
 
 #: The clock that file systems stamp changes with stands still for up to 10 ms. A file that changed within this
 #: time could change once more and keep its stamps.
@@ -47,35 +48,58 @@ def file_state(path: Path) -> FileState:
     return FileState(found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
 
 
+def require_unchanged(path: Path, state: FileState) -> None:
+    """Raise an error if a file is not as it was when it was opened, so that what is known of it does not hold.
+
+    Args:
+        path: the file.
+        state: how it was.
+
+    Raises:
+        SourceError: if it is another now, or gone.
+    """
+    if _state_or_none(path) != state:
+        raise SourceError(f"'{path}' has changed since it was opened; open it again")
+
+
 class SetDigest:
-    """Builds a fingerprint: what a copy of the set keeps goes into both digests, states of files into one."""
+    """Builds a digest of a set from what is known of its parts."""
 
     def __init__(self) -> None:
         self._digest = hashlib.sha256()
-        self._listing = hashlib.sha256()
 
     def add(self, *values: object) -> None:
-        """Add what a copy keeps, such as a name and a size."""
-        line = _line(values)
-        self._digest.update(line)
-        self._listing.update(line)
+        """Add what is known, such as a name and a size."""
+        self._digest.update(_line(values))
 
-    def add_state(self, state: FileState | None) -> None:
-        """Add the state of a file; None stands for one that cannot be looked at."""
-        self._digest.update(_line(state or ("unreadable",)))
+    def add_bytes(self, data: bytes) -> None:
+        """Add content."""
+        self.add(len(data))
+        self._digest.update(data)
+
+    def add_state(self, path: Path) -> None:
+        """Add the state that a file is in now; one that has gone is written down as such."""
+        self.add(*(_state_or_none(path) or ("unreadable",)))
 
     def add_file(self, name: str, path: Path) -> None:
-        """Add a file by its name, its size and its state; one that has gone is written down as such."""
-        try:
-            state = file_state(path)
-        except OSError:
-            state = None
-        self.add(name, "unreadable" if state is None else state.size)
-        self.add_state(state)
+        """Add a file by its name and the state that it is in now."""
+        self.add(name)
+        self.add_state(path)
+
+    def hexdigest(self) -> str:
+        """Of all that was added."""
+        return self._digest.hexdigest()
 
     def fingerprint(self, kind: str, description: str) -> Fingerprint:
         """The fingerprint of all that was added."""
-        return Fingerprint(kind, description, self._digest.hexdigest(), self._listing.hexdigest())
+        return Fingerprint(kind, description, self.hexdigest())
+
+
+def _state_or_none(path: Path) -> FileState | None:
+    try:
+        return file_state(path)
+    except OSError:
+        return None
 
 
 def _line(values: tuple[object, ...]) -> bytes:

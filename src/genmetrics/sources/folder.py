@@ -22,6 +22,8 @@ from genmetrics.sources.names import (
     is_hidden,
     some,
 )
+from genmetrics.sources.patterns import short_names
+from genmetrics.sources.sampling import add_files
 from genmetrics.types import Fingerprint
 
 __all__ = ["FolderSource", "PathListSource"]
@@ -77,6 +79,14 @@ class FolderSource(ItemSource):
         if self._labels is not None:
             digest.add("labels", self._labels.values.tolist(), self.class_names)
         return digest.fingerprint(self.kind, self.description)
+
+    def identity(self) -> str:
+        """Path in the folder and size of each image, the beginnings of some, and the labels."""
+        digest = SetDigest()
+        add_files(digest, [(name, self._root / name) for name in self._names])
+        if self._labels is not None:
+            digest.add("labels", self._labels.values.tolist(), self.class_names)
+        return digest.hexdigest()
 
     def names(self) -> Sequence[str]:
         """The path of each image in the folder."""
@@ -150,6 +160,12 @@ class PathListSource(ItemSource):
         for given, path in zip(self._paths, self._files, strict=True):
             digest.add_file(str(given), path)
         return digest.fingerprint(self.kind, self.description)
+
+    def identity(self) -> str:
+        """Name and size of each image, and the beginnings of some; the path as given where names occur twice."""
+        digest = SetDigest()
+        add_files(digest, list(zip(short_names(self._files), self._files, strict=True)))
+        return digest.hexdigest()
 
     def items(self, wanted: Sequence[int]) -> Iterator[Item]:
         """The wanted images in order, each named by its path as given."""

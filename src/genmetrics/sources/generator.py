@@ -6,6 +6,7 @@ import hashlib
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
@@ -34,6 +35,8 @@ class GeneratorSource(QuantisedSource, SeededSource):
     """
 
     kind = "generator"
+    #: Of a generator in a file it is known before the generator is.
+    description = ""
 
     #: What decides on the output besides the options; None for Python code, which cannot be known.
     _program: str | None = None
@@ -95,7 +98,7 @@ class GeneratorSource(QuantisedSource, SeededSource):
         self._num_samples = num_samples
         self._seed = seed
         self._device = generator_device(device) if str(device) != "auto" else _home(generator)
-        self.description = getattr(self, "description", f"{type(generator).__name__}, {count(num_samples, 'sample')}")
+        self.description = self.description or f"{type(generator).__name__}, {count(num_samples, 'sample')}"
         if probe:
             for _ in self._items(range(1), seed or 0):
                 pass
@@ -121,6 +124,10 @@ class GeneratorSource(QuantisedSource, SeededSource):
         other._seed = seed
         return other
 
+    def names(self) -> Sequence[str]:
+        """The position of each image, which needs none to be generated."""
+        return [self._name(position) for position in range(self._num_samples)]
+
     def items(self, wanted: Sequence[int]) -> Iterator[Item]:
         """The wanted images, generated here batch by batch."""
         if self._seed is None:
@@ -133,11 +140,15 @@ class GeneratorSource(QuantisedSource, SeededSource):
             labels = [None] * len(images) if drawn.labels is None else drawn.labels.tolist()
             sample = Sample(images, tuple(labels))
             positions = drawn.positions
-            for row, item in enumerate(sample.items(range(len(images)), 0, self._namer(positions), self._quantiser)):
+            named = partial(self._name_in, positions)
+            for row, item in enumerate(sample.items(range(len(images)), 0, named, self._quantiser)):
                 yield Item(positions[row], item.name, item.load, item.label)
 
-    def _namer(self, positions: Sequence[int]) -> Callable[[int], str]:
-        return lambda row: f"sample {positions[row]} of the {self.kind}"
+    def _name(self, position: int) -> str:
+        return f"sample {position} of the {self.kind}"
+
+    def _name_in(self, positions: Sequence[int], row: int) -> str:
+        return self._name(positions[row])
 
     def _generate(self, drawn: DrawnBatch, seed: int) -> Tensor:
         inputs = [drawn.noise.to(self._device)]

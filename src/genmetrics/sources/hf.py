@@ -56,7 +56,6 @@ class HfSource(TableSource):
         if _HUB_NAME.fullmatch(name) is None:
             require_path(name)
         on_hub = HubName.read(name)
-        self.allow_paths = True
         split, column = _choose(name, hub_splits(on_hub), rest)
         self._use(load_from_hub(on_hub, split), column, f"hf:{name}:{split}:COLUMN")
 

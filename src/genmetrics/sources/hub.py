@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from genmetrics.errors import SourceError
+from genmetrics.sources.columns import file_within, named_files
 from genmetrics.sources.file_state import SetDigest
+from genmetrics.sources.sampling import add_blocks, add_files
 from genmetrics.sources.tables import Table, import_optional
 
 __all__ = ["HubName", "HubTable", "hub_splits", "load_from_hub"]
@@ -57,6 +59,20 @@ class HubTable(Table):
         self._dataset = dataset.with_format("arrow")
         self._name = name
         self.schema = dataset.features.arrow_schema
+        self._files = tuple(Path(cached["filename"]) for cached in dataset.cache_files)
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Where the library keeps what it brings to this machine; a row may name no file anywhere else."""
+        library, hub = import_optional("datasets").config, import_optional("huggingface_hub").constants
+        caches = (
+            library.HF_DATASETS_CACHE,
+            library.DOWNLOADED_DATASETS_PATH,
+            library.EXTRACTED_DATASETS_PATH,
+            hub.HF_HUB_CACHE,
+            *(path.parent for path in self._files),
+        )
+        return tuple(dict.fromkeys(Path(folder).expanduser().resolve() for folder in caches))
 
     def __len__(self) -> int:
         return len(self._dataset)
@@ -75,15 +91,36 @@ class HubTable(Table):
             done = min(row + _ROWS, len(self))
             yield row, alone[row:done].column(column)
 
-    def add_to(self, digest: SetDigest) -> bool:
-        """The addresses of the files, with their revision, and the state of the library's own files."""
-        digest.add(
-            self._name, len(self), self._dataset.info.version, *sorted(self._dataset.info.download_checksums or ())
-        )
-        digest.add(self._dataset.info.builder_name, self._dataset.info.config_name)
-        for cached in self._dataset.cache_files:
-            digest.add_file(Path(cached["filename"]).name, Path(cached["filename"]))
-        return bool(self._dataset.cache_files)
+    def add_to(self, digest: SetDigest, column: str) -> bool:
+        """The addresses of the files, with their revision, and the state of the library's files and those in rows."""
+        self._add_addresses(digest)
+        for path in self._files:
+            digest.add_file(path.name, path)
+        for name, file in self._named(column):
+            digest.add(name) if file is None else digest.add_file(name, file)
+        return bool(self._files)
+
+    def add_identity_to(self, digest: SetDigest, column: str) -> bool:
+        """The addresses, and some bytes: of the files in rows if there are any, else of the library's files."""
+        self._add_addresses(digest)
+        named = self._named(column)
+        if not named:
+            digest.add(*(path.name for path in self._files))
+            add_blocks(digest, self._files)
+        # Each machine has them in a folder of its own, which is written in the library's files as well.
+        add_files(digest, [(Path(name).name, file) for name, file in named if file is not None])
+        return bool(self._files)
+
+    def _add_addresses(self, digest: SetDigest) -> None:
+        info = self._dataset.info
+        digest.add(self._name, len(self), info.version, *sorted(info.download_checksums or ()))
+        digest.add(info.builder_name, info.config_name)
+
+    def _named(self, column: str) -> list[tuple[str, Path | None]]:
+        """The files that rows name, as written and where they are; None for those that are not followed."""
+        folders = self.folders
+        chunks = self._dataset.data.column(column).chunks
+        return [(name, file_within(name, folders)) for chunk in chunks for name in named_files(chunk)]
 
 
 def hub_splits(name: HubName) -> list[str]:

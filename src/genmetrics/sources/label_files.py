@@ -24,6 +24,7 @@ __all__ = [
     "container_labels",
     "integer",
     "named_labels",
+    "read_label_array",
     "read_label_file",
 ]
 
@@ -114,8 +115,7 @@ def container_labels(data: bytes, images: Sequence[str]) -> tuple[ClassLabels | 
     entries = content.get("labels") if isinstance(content, dict) else None
     if not isinstance(entries, list) or not entries:
         return None, ""
-    first = entries[0]
-    if not isinstance(first, list) or len(first) != 2 or not isinstance(first[1], int | str):
+    if not any(isinstance(entry, list) and len(entry) == 2 and isinstance(entry[1], int | str) for entry in entries):
         return None, ""
     try:
         return assign(_unique(_pairs(entries)), images), ""
@@ -124,7 +124,7 @@ def container_labels(data: bytes, images: Sequence[str]) -> tuple[ClassLabels | 
 
 
 def read_label_file(path: str | Path, images: Sequence[str], others: Sequence[str] | None) -> ClassLabels:
-    """The labels of a ``.json``, ``.csv``, ``.tsv`` or ``.npy`` file, in the order of the images.
+    """The labels of a ``.json``, ``.csv`` or ``.tsv`` file, in the order of the images.
 
     Args:
         path: the file.
@@ -136,14 +136,29 @@ def read_label_file(path: str | Path, images: Sequence[str], others: Sequence[st
     """
     found = require_file(path, "a file of labels")
     try:
-        if found.suffix == ".npy":
-            return _read_npy(found, len(images))
         labels = _read_json(found) if found.suffix == ".json" else _read_table(found, set(images) | set(others or ()))
         known = labels.keys() & set(images)
         if not known and others is not None and len(set(others)) == len(others):
             images = others
         return assign(labels, images)
     except (ValueError, OSError, csv.Error) as error:
+        raise SourceError(f"labels in '{path}': {error}") from error
+
+
+def read_label_array(path: str | Path, total: int) -> ClassLabels:
+    """The labels of an ``.npy`` file, which are in the order of the images already.
+
+    Args:
+        path: the file.
+        total: how many images there are.
+
+    Raises:
+        SourceError: if there is no such file, it cannot be read, or its labels are not one for each image.
+    """
+    found = require_file(path, "a file of labels")
+    try:
+        return _read_npy(found, total)
+    except (ValueError, OSError) as error:
         raise SourceError(f"labels in '{path}': {error}") from error
 
 

@@ -11,8 +11,8 @@ import torch
 
 from genmetrics.errors import SourceError, UsageError
 from genmetrics.registry import did_you_mean
-from genmetrics.sources.base import BatchSpec, ImageBatch, ImageSource
-from genmetrics.sources.label_files import ClassLabels, named_labels, read_label_file
+from genmetrics.sources.base import BatchSpec, ImageBatch, ImageSource, SeededSource
+from genmetrics.sources.label_files import ClassLabels, named_labels, read_label_array, read_label_file
 from genmetrics.sources.loader import ItemSource
 from genmetrics.sources.names import some
 from genmetrics.types import Fingerprint, Shard
@@ -50,13 +50,18 @@ class LabelledSource(ImageSource):
     def fingerprint(self) -> Fingerprint:
         """That of the images, changed by the labels."""
         found = self._source.fingerprint()
+        return replace(found, digest=self._with_labels(found.digest))
+
+    def identity(self) -> str | None:
+        """That of the images, changed by the labels."""
+        return self._with_labels(self._source.identity())
+
+    def _with_labels(self, of_images: str | None) -> str | None:
+        if of_images is None:
+            return None
         text = b"none" if self._labels is None else self._labels.values.tobytes()
         own = hashlib.sha256(repr(self.class_names).encode("utf-8", "surrogateescape") + text).hexdigest()
-        return replace(
-            found,
-            digest=None if found.digest is None else hashlib.sha256(f"{found.digest}{own}".encode()).hexdigest(),
-            listing=hashlib.sha256(f"{found.listing}{own}".encode()).hexdigest() if found.listing else "",
-        )
+        return hashlib.sha256(f"{of_images}{own}".encode()).hexdigest()
 
     def batches(self, shard: Shard, spec: BatchSpec) -> Iterator[ImageBatch]:
         """The source's batches with these labels."""
@@ -71,6 +76,24 @@ class LabelledSource(ImageSource):
                     positions = [spec.selection[index] for index in positions]
                 labels = torch.tensor([int(self._labels.values[position]) for position in positions], dtype=torch.int64)
             yield replace(batch, labels=labels)
+
+
+class _SeededLabelledSource(LabelledSource, SeededSource):
+    """The same of a set whose images are drawn."""
+
+    def __init__(self, source: SeededSource, labels: ClassLabels | None) -> None:
+        super().__init__(source, labels)
+        self._drawn = source
+
+    def seeded(self, seed: int) -> ImageSource:
+        """The images drawn with this seed, with these labels."""
+        return _with(self._drawn.seeded(seed), self._labels)
+
+
+def _with(source: ImageSource, labels: ClassLabels | None) -> ImageSource:
+    if isinstance(source, SeededSource):
+        return _SeededLabelledSource(source, labels)
+    return LabelledSource(source, labels)
 
 
 def label_source(source: ImageSource, labels: str | Path) -> ImageSource:
@@ -102,15 +125,28 @@ def label_source(source: ImageSource, labels: str | Path) -> ImageSource:
             f"expected {', '.join(_WORDS)}, or the path of a {', '.join(_EXTENSIONS)} file"
         )
     if labels == "none":
-        return LabelledSource(source, None)
+        return _with(source, None)
+    if suffix == ".npy":
+        return _with(source, read_label_array(labels, _size(source, labels)))
     if not isinstance(source, ItemSource):
         raise UsageError(
             f"labels='{labels}' was given with a {source.kind} ('{source.description}'), whose images bring their own; "
             "leave it out"
         )
     if labels == "folders":
-        return LabelledSource(source, _by_folders(source))
-    return LabelledSource(source, read_label_file(labels, source.names(), source.paths()))
+        return _with(source, _by_folders(source))
+    _size(source, labels)
+    return _with(source, read_label_file(labels, source.names(), source.paths()))
+
+
+def _size(source: ImageSource, labels: str | Path) -> int:
+    try:
+        return len(source)
+    except TypeError as error:
+        raise UsageError(
+            f"labels='{labels}' was given with {source.kind} '{source.description}', which does not say how many "
+            "images it gives, so that no file can hold a label for each; let it give (image, label) pairs"
+        ) from error
 
 
 def _by_folders(source: ItemSource) -> ClassLabels:

@@ -7,7 +7,6 @@ their executables do; loading one does not run Python code that is in it.
 from __future__ import annotations
 
 import warnings
-import zipfile
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,12 +16,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genmetrics.errors import SourceError, UsageError
+from genmetrics.errors import SourceError
+from genmetrics.file_kinds import are_torchscript, zip_names
 from genmetrics.files import file_digest
 from genmetrics.paths import require_file
+from genmetrics.sources.file_state import FileState, file_state
 from genmetrics.sources.generator import GeneratorSource, generator_device
 from genmetrics.sources.names import extension
-from genmetrics.sources.query import generator_options, split_query
+from genmetrics.sources.query import generator_options, require_noise_options, split_query
 
 __all__ = ["Loaded", "ModelFileSource", "TorchScriptSource", "holds_torchscript", "model_kind"]
 
@@ -66,25 +67,18 @@ class ModelFileSource(GeneratorSource):
             DependencyError: if the package that runs such files is not installed.
         """
         self.description = f"{self.kind}:{text}"
-        path_text, parameters = _path_and_parameters(text, f"'{self.description}'")
-        options = generator_options(parameters, f"'{self.description}'")
-        for name, value in (("value_range", value_range), ("rounding", rounding)):
-            if value is None:
-                continue
-            if name in options:
-                raise UsageError(f"'{self.description}': {name} is given behind '?' and as an argument; give it once")
-            options[name] = value
-        missing = [name for name in ("z_size", "num_samples") if name not in options]
-        if missing:
-            raise UsageError(
-                f"'{self.description}': {' and '.join(missing)} must be given, such as "
-                f"'{self.kind}:{path_text}?z_size=128&num_samples=50000'"
-            )
+        what = f"'{self.description}'"
+        path_text, parameters = _path_and_parameters(text, what)
+        options = generator_options(parameters, what, {"value_range": value_range, "rounding": rounding})
+        require_noise_options(options, what, f"{self.kind}:{path_text}")
         path = require_file(path_text, f"a {self._what} file")
         device = generator_device(options.get("device", "auto"))
+        state, content = _state_and_content(path)
         loaded = self._load(path, path_text, device, options)
+        if _state_and_content(path, hashed=False)[0] != state:
+            raise SourceError(f"'{path_text}' changed while it was loaded; open it again when it is written")
         if loaded.version is not None:
-            self._program = f"{self.kind} {_file_sha256(path)} {loaded.version}"
+            self._program = f"{self.kind} {content} {loaded.version}"
         if loaded.batch_size is not None:
             options["batch_size"] = loaded.batch_size
         super().__init__(loaded.generator, **{**options, "device": loaded.device})
@@ -133,14 +127,7 @@ class TorchScriptSource(ModelFileSource):
 
 def holds_torchscript(path: Path) -> bool:
     """Whether a file is a zip archive in which there is TorchScript code; weights alone have none."""
-    if not zipfile.is_zipfile(path):
-        return False
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-    except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError):
-        return False
-    return any(name.endswith("/constants.pkl") for name in names) and any("/code/" in name for name in names)
+    return are_torchscript(zip_names(path))
 
 
 def model_kind(path: Path) -> str | None:
@@ -160,8 +147,9 @@ def _path_and_parameters(text: str, what: str) -> tuple[str, dict[str, str]]:
     return split_query(text, what)
 
 
-def _file_sha256(path: Path) -> str:
+def _state_and_content(path: Path, hashed: bool = True) -> tuple[FileState, str]:
+    """The state of a file, and then what is in it."""
     try:
-        return file_digest(path, "sha256")
+        return file_state(path), file_digest(path, "sha256") if hashed else ""
     except OSError as error:
         raise SourceError(f"'{path}' cannot be read: {error.strerror or error}; make it readable") from error

@@ -13,15 +13,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import cast
 
 import numpy as np
 from jaxtyping import Int64
 
 from genmetrics.errors import SourceError
+from genmetrics.file_kinds import ArrayHeader, read_array_header
 from genmetrics.paths import require_file
 from genmetrics.sources.decode import BadImage, Decoded, decode_array
-from genmetrics.sources.file_state import SetDigest, file_state
+from genmetrics.sources.file_state import SetDigest, file_state, require_unchanged
 from genmetrics.sources.layout import check_array
 from genmetrics.sources.loader import Item, ItemSource
 from genmetrics.sources.shared_file import SharedFile, zip_data_offset
@@ -32,14 +33,6 @@ __all__ = ["NpzSource"]
 _EXPECTED = "expected 'arr_0', uint8 (n, h, w, 3), and perhaps 'arr_1' with n integer labels"
 #: How much is read at once to pass over images that are not wanted.
 _CHUNK = 2**16
-
-
-class _Header(NamedTuple):
-    shape: tuple[int, ...]
-    fortran_order: bool
-    dtype: np.dtype
-    #: How many bytes of the member come before the values.
-    size: int
 
 
 class NpzSource(ItemSource):
@@ -68,12 +61,14 @@ class NpzSource(ItemSource):
             self._member = members["arr_0"]
             with _open(archive, self._member) as file:
                 header = _read_header(file, f"'arr_0' of '{path}'")
+                #: How many bytes of the member come before the values.
+                self._header_size = file.tell()
             check_array(f"'arr_0' of '{path}'", str(header.dtype), header.shape)
             if header.fortran_order:
                 raise SourceError(
                     f"'arr_0' of '{path}' is in Fortran order, expected C order; save `np.ascontiguousarray(x)`"
                 )
-            held, promised = self._member.file_size - header.size, math.prod(header.shape)
+            held, promised = self._member.file_size - self._header_size, math.prod(header.shape)
             if held != promised:
                 raise SourceError(f"'{path}' is damaged: 'arr_0' holds {held:,} values, its header says {promised:,}")
             self._header = header
@@ -85,11 +80,19 @@ class NpzSource(ItemSource):
 
     def fingerprint(self) -> Fingerprint:
         """Name, recorded checksum and size of each array, size and times of change of the file."""
+        digest = self._listing()
+        digest.add_state(self._path)
+        return digest.fingerprint(self.kind, self.description)
+
+    def identity(self) -> str:
+        """Name, recorded checksum and size of each array."""
+        return self._listing().hexdigest()
+
+    def _listing(self) -> SetDigest:
         digest = SetDigest()
-        digest.add_state(self._state)
         for name, checksum, size in self._directory:
             digest.add(name, checksum, size)
-        return digest.fingerprint(self.kind, self.description)
+        return digest
 
     def names(self) -> Sequence[str]:
         """The file and row of each image."""
@@ -99,14 +102,15 @@ class NpzSource(ItemSource):
         """The wanted images in order.
 
         Raises:
-            SourceError: if the file is damaged or has changed.
+            SourceError: if the file is damaged or has changed since it was opened.
         """
+        require_unchanged(self._path, self._state)
         if self._file is None:
             yield from self._stream(wanted)
             return
         row_size = math.prod(self._header.shape[1:])
         with _npz_errors(self._path):
-            start = zip_data_offset(self._file, self._member.header_offset) + self._header.size
+            start = zip_data_offset(self._file, self._member.header_offset) + self._header_size
         for index in wanted:
             load = partial(_read_row, self._file, start + index * row_size, self._header.shape[1:])
             yield self._item(index, load)
@@ -121,7 +125,7 @@ class NpzSource(ItemSource):
             zipfile.ZipFile(self._path) as archive,
             _open(archive, self._member) as file,
         ):
-            _skip(file, self._header.size)
+            _skip(file, self._header_size)
             for index in wanted:
                 _skip(file, (index - position) * row_size)
                 row = _read_exactly(file, row_size)
@@ -148,17 +152,11 @@ def _open(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> zipfile.ZipExtFi
     return cast("zipfile.ZipExtFile", archive.open(member))
 
 
-def _read_header(file: zipfile.ZipExtFile, what: str) -> _Header:
-    version = np.lib.format.read_magic(file)
-    if version == (1, 0):
-        shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(file)
-    elif version == (2, 0):
-        shape, fortran_order, dtype = np.lib.format.read_array_header_2_0(file)
-    else:
-        raise SourceError(f"{what} is in version {version[0]}.{version[1]} of the npy format; save it with np.savez")
-    if dtype.hasobject:
+def _read_header(file: zipfile.ZipExtFile, what: str) -> ArrayHeader:
+    header = read_array_header(file)
+    if header.dtype.hasobject:
         raise SourceError(f"{what} holds pickled Python objects, which are never loaded; {_EXPECTED}")
-    return _Header(shape, fortran_order, dtype, file.tell())
+    return header
 
 
 def _read_labels(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: str, total: int) -> Int64[np.ndarray, " n"]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import tarfile
-import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -15,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from genmetrics.errors import SourceError, UsageError
+from genmetrics.file_kinds import are_arrays, zip_names
 from genmetrics.paths import require_path
 from genmetrics.registry import did_you_mean, load_target
 from genmetrics.sources import SOURCES
@@ -33,7 +33,14 @@ __all__ = ["open_source"]
 
 #: At least two characters, so that the drive of a Windows path (``C:``) is none.
 _PREFIX = re.compile(r"([A-Za-z][A-Za-z0-9_+-]+):(.*)", re.DOTALL)
-_STATISTICS_EXTENSIONS = (".safetensors", ".pt", ".pth", ".pkl")
+#: What is in files that are not images, whatever else is known of them.
+_NO_IMAGES = {
+    ".safetensors": "tensors: statistics, or the weights of a network",
+    ".pt": "what torch saved: tensors, statistics or the weights of a network",
+    ".pth": "what torch saved: tensors, statistics or the weights of a network",
+    ".pkl": "pickled Python objects: statistics or a network",
+    ".pickle": "pickled Python objects: statistics or a network",
+}
 #: The kinds of which a pattern may name many files.
 _MANY_FILES = ("tar", "parquet", "arrow")
 
@@ -205,10 +212,10 @@ def _kind_of(path: Path) -> str:
             f"'{path}' is a generator, not images; say what it takes and how many images it is to make: "
             f"'{model}:{path}?z_size=…&num_samples=…'"
         )
-    if suffix in _STATISTICS_EXTENSIONS:
+    if suffix in _NO_IMAGES:
         raise SourceError(
-            f"'{path}' is a {suffix} file, which holds statistics or tensors: not an image source; give a "
-            "folder, an archive or an .npz of images"
+            f"'{path}' is a {suffix} file, which holds {_NO_IMAGES[suffix]}; it is no set of images: give a folder, an "
+            "archive or an .npz of images"
         )
     if start.startswith(b"PAR1"):
         return "parquet"
@@ -219,7 +226,8 @@ def _kind_of(path: Path) -> str:
     if suffix == ".npz":
         return "npz"
     if start.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        return "npz" if _holds_arrays(found) else "zip"
+        # Of a damaged archive ZipSource says what is wrong with it.
+        return "npz" if are_arrays(zip_names(found)) else "zip"
     if suffix in IMAGE_EXTENSIONS or _is_image(found):
         raise SourceError(
             f"'{path}' is one image, expected a set of images; give its folder, '{path.parent}', or from "
@@ -241,15 +249,6 @@ def _kind_of(path: Path) -> str:
         f"'{path}' is no source of images: it is neither a folder nor a zip, tar, npz, npy, parquet or arrow file (it "
         f"starts with {start!r})"
     )
-
-
-def _holds_arrays(path: Path) -> bool:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-    except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError):
-        return False  # ZipSource says what is wrong with it
-    return bool(names) and all(name.endswith(".npy") for name in names)
 
 
 def _is_image(path: Path) -> bool:

@@ -13,7 +13,13 @@ from torch.utils.data import DataLoader
 from genmetrics.errors import GenmetricsError, SourceError, UsageError
 from genmetrics.sources.base import BatchSpec, ImageBatch, ImageSource, SeededSource
 from genmetrics.sources.generator import GeneratorSource
-from genmetrics.sources.query import GENERATOR_OPTIONS, generator_options, guess_type, split_query
+from genmetrics.sources.query import (
+    GENERATOR_OPTIONS,
+    generator_options,
+    guess_type,
+    require_noise_options,
+    split_query,
+)
 from genmetrics.sources.streams import IterableSource
 from genmetrics.sources.torch_dataset import MapStyle
 from genmetrics.types import Fingerprint, Shard
@@ -57,13 +63,7 @@ class PythonSource(SeededSource):
         if not colon or not module_name or not name:
             raise UsageError(f"{what}: expected 'python:package.module:function', as in 'python:my_model:make'")
         ours = {key: value for key, value in parameters.items() if key in GENERATOR_OPTIONS}
-        options = generator_options(ours, what)
-        for key, value in (("value_range", value_range), ("rounding", rounding)):
-            if value is None:
-                continue
-            if key in options:
-                raise UsageError(f"{what}: {key} is given behind '?' and as an argument; give it once")
-            options[key] = value
+        options = generator_options(ours, what, {"value_range": value_range, "rounding": rounding})
         rest = {key: guess_type(value) for key, value in parameters.items() if key not in GENERATOR_OPTIONS}
         made = _call(_find(module_name, name, what), rest, what)
         self._inner = _open_made(made, options, what)
@@ -127,12 +127,7 @@ def _open_made(made: Any, options: dict[str, Any], what: str) -> ImageSource:
     from genmetrics.sources.parse import open_source
 
     if isinstance(made, nn.Module):
-        missing = [name for name in ("z_size", "num_samples") if name not in options]
-        if missing:
-            raise UsageError(
-                f"{what} makes a generator: {' and '.join(missing)} must be given, such as "
-                f"'{what.strip(chr(39)).partition('?')[0]}?z_size=128&num_samples=50000'"
-            )
+        require_noise_options(options, f"{what} makes a generator", what.strip("'").partition("?")[0])
         return GeneratorSource(made, **options)
     for_images = {name: options[name] for name in _FOR_IMAGES if name in options}
     other = [name for name in options if name not in _FOR_IMAGES]

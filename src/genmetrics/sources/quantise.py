@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, TypeGuard, get_args
 
 import numpy as np
@@ -34,7 +34,7 @@ from torch import Tensor
 from genmetrics.errors import SourceError, UsageError
 from genmetrics.sources.base import BatchSpec, ImageBatch
 from genmetrics.sources.decode import BadImage
-from genmetrics.sources.loader import ItemSource
+from genmetrics.sources.loader import Item, ItemSource
 from genmetrics.sources.names import count
 from genmetrics.types import Shard
 
@@ -222,15 +222,36 @@ class QuantisedSource(ItemSource):
         self._quantiser = quantiser
         self._fixed_notes = notes
         self.notes = notes
+        self._seen = self._unlabelled = 0
 
     def batches(self, shard: Shard, spec: BatchSpec) -> Iterator[ImageBatch]:
         """As of any ``ItemSource``; the notes are of the images that this share has read."""
-        return self._noting(super().batches(shard, spec))
+        return self._noting(super().batches(shard, spec), shard)
 
-    def _noting(self, batches: Iterator[ImageBatch]) -> Iterator[ImageBatch]:
+    def _batches(
+        self, items: Iterator[Item], position: Callable[[int], int], expected: int | None, spec: BatchSpec
+    ) -> Iterator[ImageBatch]:
+        return super()._batches(self._counted(items), position, expected, spec)
+
+    def _counted(self, items: Iterator[Item]) -> Iterator[Item]:
+        for item in items:
+            self._seen += 1
+            self._unlabelled += item.label is None
+            yield item
+
+    def _noting(self, batches: Iterator[ImageBatch], shard: Shard) -> Iterator[ImageBatch]:
         self._quantiser.restart()
+        self._seen = self._unlabelled = 0
         yield from batches
-        self.notes = self._fixed_notes + self._quantiser.notes()
+        found = self._quantiser.notes()
+        if 0 < self._unlabelled < self._seen:
+            found += (
+                f"{self._unlabelled:,} of {count(self._seen, 'image')} came without a label, so that the labels of the "
+                "others are left aside",
+            )
+        # Notes of several processes are listed together; each must be true beside the others.
+        of_share = f"in share {shard.index}/{shard.count}: " if shard.count > 1 else ""
+        self.notes = self._fixed_notes + tuple(of_share + note for note in found)
 
 
 def floats(array: np.ndarray) -> Float[Tensor, "*any"]:

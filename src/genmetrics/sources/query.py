@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import unquote
 
 from genmetrics.errors import UsageError
 from genmetrics.registry import did_you_mean
 
-__all__ = ["GENERATOR_OPTIONS", "generator_options", "guess_type", "split_query"]
+__all__ = ["GENERATOR_OPTIONS", "generator_options", "guess_type", "require_noise_options", "split_query"]
 
 
 @dataclass(frozen=True)
@@ -64,15 +65,18 @@ def split_query(text: str, what: str) -> tuple[str, dict[str, str]]:
     return base, found
 
 
-def generator_options(parameters: Mapping[str, str], what: str) -> dict[str, Any]:
+def generator_options(
+    parameters: Mapping[str, str], what: str, given: Mapping[str, object] = MappingProxyType({})
+) -> dict[str, Any]:
     """The values of a generator's options.
 
     Args:
         parameters: names and texts.
         what: the source in messages.
+        given: options that were given as arguments; None where one was not.
 
     Raises:
-        UsageError: if a name is unknown or a text cannot be read.
+        UsageError: if a name is unknown, a text cannot be read, or an option is given in both ways.
     """
     options: dict[str, Any] = {}
     for name, text in parameters.items():
@@ -83,7 +87,31 @@ def generator_options(parameters: Mapping[str, str], what: str) -> dict[str, Any
             options[name] = _read(option.kind, text)
         except (ValueError, KeyError):
             raise UsageError(f"{what}: {name} is {text!r}, expected {option.expected}") from None
+    for name, value in given.items():
+        if value is None:
+            continue
+        if name in options:
+            raise UsageError(f"{what}: {name} is given behind '?' and as an argument; give it once")
+        options[name] = value
     return options
+
+
+def require_noise_options(options: Mapping[str, object], problem: str, example: str) -> None:
+    """Check that what every generator needs is among its options.
+
+    Args:
+        options: those that were given.
+        problem: the beginning of the message.
+        example: what to type, without parameters.
+
+    Raises:
+        UsageError: naming what is missing.
+    """
+    missing = [name for name in ("z_size", "num_samples") if name not in options]
+    if missing:
+        raise UsageError(
+            f"{problem}: {' and '.join(missing)} must be given, such as '{example}?z_size=128&num_samples=50000'"
+        )
 
 
 def guess_type(text: str) -> int | float | bool | str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,7 +11,9 @@ import numpy as np
 from genmetrics.errors import SourceError
 from genmetrics.sources.decode import BadImage, Decoded
 from genmetrics.sources.fetch import Archive, find_or_fetch
+from genmetrics.sources.file_state import SetDigest, file_state, require_unchanged
 from genmetrics.sources.loader import Item, ItemSource
+from genmetrics.sources.sampling import evenly_spaced
 from genmetrics.types import AlphaPolicy, Fingerprint
 
 __all__ = ["STL10", "Stl10Source", "open_stl10"]
@@ -65,10 +66,12 @@ class Stl10Source(ItemSource):
         self._path = folder / images
         self._labels = None
         names = folder / "class_names.txt"
-        files = [self._path]
+        files = [self._path] if labels is None else [self._path, folder / labels]
+        if labels is not None and names.is_file():
+            files.append(names)
+        self._states = {path: file_state(path) for path in files}
         _check_size(self._path, expected * _IMAGE_BYTES, f"{expected:,} images of {_IMAGE_BYTES:,} bytes")
         if labels is not None:
-            files.append(folder / labels)
             _check_size(folder / labels, expected, f"{expected:,} labels of one byte")
             # They count from 1 in the file.
             self._labels = np.fromfile(folder / labels, dtype=np.uint8).astype(np.int64) - 1
@@ -76,22 +79,44 @@ class Stl10Source(ItemSource):
                 raise SourceError(
                     f"'{folder / labels}' holds labels outside 1..{_CLASSES}; it is damaged, fetch it again"
                 )
-            self.class_names = tuple(names.read_text().split()) if names.is_file() else ()
+            self.class_names = tuple(names.read_text().split()) if names in files else ()
         self._rows = np.memmap(self._path, dtype=np.uint8, mode="r", shape=(expected, 3, _SIDE, _SIDE))
-        states = [path.stat() for path in files]
-        self._listing = hashlib.sha256(f"{self.description} {[state.st_size for state in states]}".encode()).hexdigest()
-        times = [state.st_mtime_ns for state in states]
-        self._digest = hashlib.sha256(f"{self._listing} {times}".encode()).hexdigest()
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def fingerprint(self) -> Fingerprint:
-        """Name, size and time of change of the files."""
-        return Fingerprint(self.kind, self.description, self._digest, self._listing)
+        """Name, size and times of change of the files."""
+        digest = SetDigest()
+        digest.add(self.description)
+        for path in self._states:
+            digest.add_file(path.name, path)
+        return digest.fingerprint(self.kind, self.description)
+
+    def identity(self) -> str:
+        """The labels, and some of the images.
+
+        Raises:
+            SourceError: if a file has changed since it was opened.
+        """
+        self._require_unchanged()
+        digest = SetDigest()
+        digest.add(self.description, None if self._labels is None else self._labels.tolist(), self.class_names)
+        for index in evenly_spaced(len(self)):
+            digest.add_bytes(self._rows[index].tobytes())
+        return digest.hexdigest()
+
+    def _require_unchanged(self) -> None:
+        for path, state in self._states.items():
+            require_unchanged(path, state)
 
     def items(self, wanted: Sequence[int]) -> Iterator[Item]:
-        """The wanted images in order, with their labels if the split has any."""
+        """The wanted images in order, with their labels if the split has any.
+
+        Raises:
+            SourceError: if a file has changed since it was opened.
+        """
+        self._require_unchanged()
         for index in wanted:
             label = None if self._labels is None else int(self._labels[index])
             yield Item(index, f"{self.description}[{index}]", partial(_load, self._rows, index), label)

@@ -53,8 +53,12 @@ class _Stream(QuantisedSource):
         check_spec(spec, self._length)
         if self._length is None and spec.selection is None:
             items = self._picked(range(shard.index, 2**63 - 1, shard.count))
-            return self._noting(self._batches(items, lambda index: index, None, spec))
-        return self._noting(self._share(shard, spec, self._length))
+            return self._noting(self._batches(items, lambda index: index, None, spec), shard)
+        return self._noting(self._share(shard, spec, self._length), shard)
+
+    def names(self) -> Sequence[str]:
+        """The position of each image, which needs none to be read."""
+        return [self._name(index) for index in range(len(self))]
 
     def items(self, wanted: Sequence[int]) -> Iterator[Item]:
         """The wanted images, read here."""

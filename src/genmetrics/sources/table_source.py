@@ -21,9 +21,6 @@ __all__ = ["ArrowSource", "ParquetSource", "TableSource"]
 class TableSource(ItemSource):
     """One column of images, with the classes of a label column if there is one."""
 
-    #: Whether a row may name a file instead of holding bytes.
-    allow_paths = False
-
     def _use(self, table: Table, column: str | None, example: str) -> None:
         """Choose the columns.
 
@@ -49,10 +46,16 @@ class TableSource(ItemSource):
     def fingerprint(self) -> Fingerprint:
         """What is known of the files without reading them, and the column."""
         digest = SetDigest()
-        if not self._table.add_to(digest):
-            return Fingerprint(self.kind, self.description, None)
         digest.add(self._column)
+        if not self._table.add_to(digest, self._column):
+            return Fingerprint(self.kind, self.description, None)
         return digest.fingerprint(self.kind, self.description)
+
+    def identity(self) -> str | None:
+        """Names and sizes of the files, some of their bytes, and the column."""
+        digest = SetDigest()
+        digest.add(self._column)
+        return digest.hexdigest() if self._table.add_identity_to(digest, self._column) else None
 
     def names(self) -> Sequence[str]:
         """The file and row of each image."""
@@ -64,9 +67,10 @@ class TableSource(ItemSource):
         Raises:
             SourceError: if a file is damaged or has changed.
         """
+        folders = self._table.folders
         for row, cell in self._table.cells(self._column, wanted):
             label = None if self._labels is None else self._labels[row]
-            yield Item(row, self._table.name(row), partial(load_cell, cell, self.allow_paths), label)
+            yield Item(row, self._table.name(row), partial(load_cell, cell, folders), label)
 
     def _read_labels(self) -> tuple[int, ...] | None:
         found = label_column(self._table.schema)

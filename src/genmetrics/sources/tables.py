@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from genmetrics.errors import DependencyError, SourceError
-from genmetrics.sources.file_state import SetDigest, file_state
+from genmetrics.sources.file_state import SetDigest, file_state, require_unchanged
 from genmetrics.sources.patterns import short_names
+from genmetrics.sources.sampling import add_blocks
 
 __all__ = ["ArrowTable", "FileTable", "ParquetTable", "Table", "import_optional"]
 
@@ -53,6 +54,11 @@ class Table(ABC):
     schema: Any
     notes: tuple[str, ...] = ()
 
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """The folders in which files lie that rows may name in place of holding bytes; none for files from anywhere."""
+        return ()
+
     @abstractmethod
     def __len__(self) -> int:
         """The number of rows."""
@@ -66,8 +72,12 @@ class Table(ABC):
         """The first row and the values (``pyarrow.Array``) of consecutive chunks, at least those with wanted rows."""
 
     @abstractmethod
-    def add_to(self, digest: SetDigest) -> bool:
-        """Add what is known of the content without reading it; False if a change might not show."""
+    def add_to(self, digest: SetDigest, column: str) -> bool:
+        """Add the state of the files that the images of a column are in; False if a change might not show."""
+
+    @abstractmethod
+    def add_identity_to(self, digest: SetDigest, column: str) -> bool:
+        """Add what a copy in another place keeps; False if there is too little of it."""
 
     def cells(self, column: str, wanted: Sequence[int]) -> Iterator[tuple[int, Any]]:
         """Each wanted row, and its value as a ``pyarrow.Scalar``."""
@@ -138,8 +148,7 @@ class FileTable(Table):
             if not parts:
                 continue
             with self._errors(path):
-                if file_state(path) != state:
-                    raise SourceError(f"'{path}' has changed since it was opened; open it again")
+                require_unchanged(path, state)
                 first, left = starts[parts[0]], list(parts)
                 for values in self._read_parts(path, column, parts):
                     yield first, values
@@ -148,11 +157,18 @@ class FileTable(Table):
                         del left[0]
                         first = starts[left[0]] if left else first
 
-    def add_to(self, digest: SetDigest) -> bool:
+    def add_to(self, digest: SetDigest, column: str) -> bool:
         """Name, size and times of change of each file, and its rows."""
+        for name, path, parts in zip(self._names, self._paths, self._parts, strict=True):
+            digest.add(sum(parts))
+            digest.add_file(name, path)
+        return True
+
+    def add_identity_to(self, digest: SetDigest, column: str) -> bool:
+        """Name, size and rows of each file, and blocks of their bytes."""
         for name, state, parts in zip(self._names, self._states, self._parts, strict=True):
             digest.add(name, state.size, sum(parts))
-            digest.add_state(state)
+        add_blocks(digest, self._paths)
         return True
 
     @contextmanager

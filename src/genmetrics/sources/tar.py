@@ -12,6 +12,7 @@ from genmetrics.sources.loader import Item, ItemSource
 from genmetrics.sources.members import outside_note, repeated_notes, require_images
 from genmetrics.sources.names import PassedOver, count, some
 from genmetrics.sources.patterns import expand, short_names
+from genmetrics.sources.sampling import SAMPLE_BYTES, evenly_spaced
 from genmetrics.sources.tar_shard import TarEntry, TarShard, column, sample
 from genmetrics.types import Fingerprint
 
@@ -62,11 +63,27 @@ class TarSource(ItemSource):
         """Size and times of change of each archive, name and size of each image."""
         digest = SetDigest()
         for prefix, shard in zip(self._prefixes, self._shards, strict=True):
-            digest.add_state(shard.state)
-            digest.add(prefix)
+            digest.add_file(prefix, shard.path)
             for entry in shard.entries:
                 digest.add(entry.name, entry.size)
         return digest.fingerprint(self.kind, self.description)
+
+    def identity(self) -> str:
+        """Name and size of each image, the beginnings of some, and the labels.
+
+        Raises:
+            SourceError: if an archive is damaged or has changed since it was listed.
+        """
+        digest = SetDigest()
+        for prefix, _, entry in self._all():
+            digest.add(prefix, entry.name, entry.size)
+        digest.add(self._labels)
+        for shard, _, start, inside in self._inside(evenly_spaced(len(self))):
+            found = dict(shard.starts(inside, SAMPLE_BYTES))
+            for position in sorted(found):
+                digest.add(start + position)
+                digest.add_bytes(found[position])
+        return digest.hexdigest()
 
     def names(self) -> Sequence[str]:
         """The path of each image in its archive, after the archive's name if there are several."""
@@ -82,6 +99,13 @@ class TarSource(ItemSource):
         Raises:
             SourceError: if an archive is damaged or has changed since it was listed.
         """
+        for shard, prefix, start, inside in self._inside(wanted):
+            for found, load in shard.items(inside):
+                label = None if self._labels is None else self._labels[start + found]
+                yield Item(start + found, prefix + shard.entries[found].name, load, label)
+
+    def _inside(self, wanted: Sequence[int]) -> Iterator[tuple[TarShard, str, int, list[int]]]:
+        """Each archive, what is put before its names, its first index, and which of its images are wanted."""
         position = 0
         for shard, prefix, start, stop in zip(
             self._shards, self._prefixes, self._starts, self._starts[1:], strict=False
@@ -90,9 +114,7 @@ class TarSource(ItemSource):
             while position < len(wanted) and wanted[position] < stop:
                 inside.append(wanted[position] - start)
                 position += 1
-            for found, load in shard.items(inside):
-                label = None if self._labels is None else self._labels[start + found]
-                yield Item(start + found, prefix + shard.entries[found].name, load, label)
+            yield shard, prefix, start, inside
 
     def _all(self) -> Iterator[tuple[str, TarShard, TarEntry]]:
         for prefix, shard in zip(self._prefixes, self._shards, strict=True):

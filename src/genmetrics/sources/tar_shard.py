@@ -13,7 +13,7 @@ from typing import NamedTuple
 from genmetrics.errors import SourceError
 from genmetrics.sources import members
 from genmetrics.sources.decode import BadImage, Decoded, decode_bytes
-from genmetrics.sources.file_state import FileState, file_state
+from genmetrics.sources.file_state import FileState, file_state, require_unchanged
 from genmetrics.sources.members import check_size, is_image, last_of_each_name, plain_name
 from genmetrics.sources.names import IMAGE_EXTENSIONS, PassedOver, extension, is_hidden
 from genmetrics.sources.shared_file import SharedFile
@@ -115,19 +115,45 @@ class TarShard:
         """
         if not wanted:
             return
+        require_unchanged(self.path, self.state)
+        if self.compressed:
+            for position, stream in self._stream(wanted):
+                entry = self.entries[position]
+                size = entry.size if entry.size <= members.MAX_MEMBER_BYTES else 0
+                yield position, partial(_load_bytes, entry, _read(stream, size, self.path))
+            return
         with tar_errors(self.path):
-            if file_state(self.path) != self.state:
-                raise _changed(self.path)
-            if self.compressed:
-                yield from self._stream(wanted)
-                return
             # Open only while images of this shard are on their way: a set may have more shards than a process
             # may have files.
             file = SharedFile(self.path)
         for position in wanted:
             yield position, partial(_load_from_file, file, self.entries[position])
 
-    def _stream(self, wanted: Sequence[int]) -> Iterator[tuple[int, partial[Decoded]]]:
+    def starts(self, wanted: Sequence[int], size: int) -> Iterator[tuple[int, bytes]]:
+        """The first ``size`` bytes of each of the wanted images, in any order.
+
+        Args:
+            wanted: positions among ``entries``, ascending.
+            size: how much is read of each.
+
+        Raises:
+            SourceError: if the archive is damaged or has changed since it was listed.
+        """
+        if not wanted:
+            return
+        require_unchanged(self.path, self.state)
+        if self.compressed:
+            for position, stream in self._stream(wanted):
+                yield position, _read(stream, min(size, self.entries[position].size), self.path)
+            return
+        with tar_errors(self.path):
+            file = SharedFile(self.path)
+            for position in wanted:
+                entry = self.entries[position]
+                yield position, file.read(entry.offset, min(size, entry.size))
+
+    def _stream(self, wanted: Sequence[int]) -> Iterator[tuple[int, io.BufferedIOBase]]:
+        """The wanted images as they come in a compressed archive, each with the stream at its data."""
         position_of = {self.entries[position].ordinal: position for position in wanted}
         left = len(position_of)
         for ordinal, (member, stream) in enumerate(TarWalk(self.path).members(check_rest=False)):
@@ -136,10 +162,8 @@ class TarShard:
                 continue
             entry = self.entries[position]
             if (plain_name(member.name), member.size) != (entry.name, entry.size):
-                raise _changed(self.path)
-            with tar_errors(self.path):
-                data = stream.read(entry.size) if entry.size <= members.MAX_MEMBER_BYTES else b""
-            yield position, partial(_load_bytes, entry, data)
+                raise SourceError(f"'{self.path}' has changed since it was opened; open it again")
+            yield position, stream
             left -= 1
             if not left:
                 return
@@ -166,8 +190,9 @@ def _label(member: tarfile.TarInfo, stream: io.BufferedIOBase) -> bytes | None:
     return stream.read(min(member.size, _MAX_LABEL_BYTES))
 
 
-def _changed(path: Path) -> SourceError:
-    return SourceError(f"'{path}' has changed since it was opened; open it again")
+def _read(stream: io.BufferedIOBase, size: int, path: Path) -> bytes:
+    with tar_errors(path):
+        return stream.read(size)
 
 
 def _load_from_file(file: SharedFile, entry: TarEntry, alpha: AlphaPolicy) -> Decoded:

@@ -79,6 +79,10 @@ class DatasetSource(QuantisedSource):
             digest = hashed.hexdigest()
         return Fingerprint(self.kind, self.description, digest)
 
+    def names(self) -> Sequence[str]:
+        """The position of each item, which needs none to be read."""
+        return [self._name(index) for index in range(self._length)]
+
     def items(self, wanted: Sequence[int]) -> Iterator[Item]:
         """The wanted images in order, read here."""
         for index in wanted:

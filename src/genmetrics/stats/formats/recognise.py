@@ -12,6 +12,8 @@ from typing import Literal
 
 import numpy as np
 
+from genmetrics.file_kinds import are_arrays, are_torchscript, read_array_header
+
 __all__ = [
     "TORCH_LEGACY_MAGIC",
     "Container",
@@ -131,18 +133,7 @@ def array_header(file: io.BufferedIOBase, size: int) -> tuple[tuple[int, ...], n
     Raises:
         ValueError: if it is damaged, such as by promising more values than there are.
     """
-    try:
-        version = np.lib.format.read_magic(file)
-        if version == (1, 0):
-            shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-        elif version == (2, 0):
-            shape, _, dtype = np.lib.format.read_array_header_2_0(file)
-        else:
-            raise ValueError(f"version {version[0]}.{version[1]} of the npy format holds no numbers")
-    except OSError:
-        raise
-    except Exception as error:  # numpy parses the header as Python, which fails in many ways
-        raise ValueError(str(error)) from error
+    shape, _, dtype = read_array_header(file)
     held, promised = size - file.tell(), math.prod(shape) * dtype.itemsize
     if held != promised and not dtype.hasobject:
         raise ValueError(f"it holds {held:,} bytes of values, its header says {promised:,}")
@@ -155,12 +146,11 @@ def _kind_of_zip(path: Path) -> Container:
             names = archive.namelist()
     except (zipfile.BadZipFile, NotImplementedError, ValueError):
         return "damaged zip"
-    if names and all(name.endswith(".npy") for name in names):
+    if are_arrays(names):
         return "npz"
-    inner = {name.partition("/")[2] for name in names}
-    if "constants.pkl" in inner or any(name.startswith("code/") for name in inner):
+    if are_torchscript(names):
         return "torchscript"
-    return "torch zip" if "data.pkl" in inner else "zip"
+    return "torch zip" if any(name.partition("/")[2] == "data.pkl" for name in names) else "zip"
 
 
 def _is_pickle(start: bytes) -> bool:
