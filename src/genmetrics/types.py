@@ -159,6 +159,7 @@ class Protocol:
         estimator: the estimator and its constants where the metric's name leaves them open; empty for the
             Fréchet distance of sample moments.
         precision: the precision of the network; ``exact`` is float32 without TF32.
+        forced: whether the two sides were not comparable; such a protocol equals no other.
     """
 
     extractor: str
@@ -166,6 +167,7 @@ class Protocol:
     preprocess: str
     estimator: str = ""
     precision: Precision = "exact"
+    forced: bool = False
 
     def __str__(self) -> str:
         parts = [self.extractor, self.feature, self.preprocess]
@@ -173,6 +175,8 @@ class Protocol:
             parts.append(self.estimator)
         if self.precision != "exact":
             parts.append(self.precision)
+        if self.forced:
+            parts.append("forced")
         return "/".join(parts)
 
 

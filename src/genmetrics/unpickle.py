@@ -15,14 +15,18 @@ import pickle
 import pickletools
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 
 __all__ = ["RefusedPickleError", "StandIn", "pickle_end", "restricted_loads", "sealed_array"]
 
 #: Opcodes that reach for things outside of ``find_class``: an interpreter-wide table, and buffers of the caller.
-_REFUSED_OPCODES = {"EXT1", "EXT2", "EXT4", "NEXT_BUFFER", "READONLY_BUFFER"}
+#: Sets would hash what is put into them, which takes for ever for a small pickle of tuples within tuples.
+_REFUSED_OPCODES = {
+    *("EXT1", "EXT2", "EXT4", "NEXT_BUFFER", "READONLY_BUFFER"),
+    *("EMPTY_SET", "ADDITEMS", "FROZENSET"),
+}
 _MEMO_OPCODES = {"PUT", "BINPUT", "LONG_BINPUT"}
 _TUPLE_OPCODES = {"TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"}
 #: An array takes four. Tuples within tuples are hashed by recursion in C, which more of them than this would crash.
@@ -212,7 +216,15 @@ _ALLOWED: dict[tuple[str, str], Any] = {
 }
 
 
-class _Unpickler(pickle.Unpickler):
+#: The one that is written in Python, of which typeshed knows little.
+_PythonUnpickler: Any = pickle._Unpickler
+
+
+class _Unpickler(_PythonUnpickler):  # type: ignore[misc]
+    """The unpickler that is written in Python: here the keys of dicts can be looked at before they are hashed."""
+
+    dispatch: ClassVar[dict[int, Any]] = dict(_PythonUnpickler.dispatch)
+
     def __init__(
         self,
         data: bytes,
@@ -231,6 +243,28 @@ class _Unpickler(pickle.Unpickler):
         if isinstance(found, type) and issubclass(found, StandIn):
             return found
         return _Call(found) if callable(found) else found
+
+    def load_setitem(self) -> None:
+        self._check_keys(self.stack[-2:-1])
+        super().load_setitem()
+
+    def load_setitems(self) -> None:
+        self._check_keys(self.stack[::2])
+        super().load_setitems()
+
+    def load_dict(self) -> None:
+        self._check_keys(self.stack[::2])
+        super().load_dict()
+
+    dispatch[pickle.SETITEM[0]] = load_setitem
+    dispatch[pickle.SETITEMS[0]] = load_setitems
+    dispatch[pickle.DICT[0]] = load_dict
+
+    @staticmethod
+    def _check_keys(keys: list[Any]) -> None:
+        for key in keys:
+            if not isinstance(key, str | bytes | int | float | None):
+                raise RefusedPickleError(f"it holds a dict whose keys are of type {type(key).__name__}")
 
     def persistent_load(self, pid: Any) -> Any:
         if self._persistent is None:

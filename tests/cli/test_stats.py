@@ -101,7 +101,7 @@ class TestConvert:
 
     def test_saying_what_it_is_not(self, genmetrics, npz, built, tmp_path):
         ended = genmetrics("stats", "convert", npz, tmp_path / "x.safetensors", "--as", "fid")
-        assert (ended.code, "of that width are: fid_64, fid_pytorch_64" in ended.err) == (2, True)
+        assert (ended.code, "it can be of: fid_64, fid_pytorch_64" in ended.err) == (2, True)
         ended = genmetrics("stats", "convert", built, tmp_path / "x.safetensors", "--as", "fid")
         assert (ended.code, "says itself what it is of" in ended.err) == (2, True)
         ended = genmetrics("stats", "convert", built, tmp_path / "x.safetensors", "--num-samples", 3)

@@ -291,10 +291,35 @@ def test_labels_are_not_for_statistics(pixels, saved):
         gm.evaluate(pixels[0], saved[1], ["fid"], extractor=NET, labels={"ref": "folders"})
 
 
-def test_weights_for_no_network(saved, tmp_path):
+def test_weights_for_no_network(pixels, saved, tmp_path):
     (tmp_path / "scale.txt").write_text("1")
-    with pytest.raises(UsageError, match="both sides are statistics; leave --weights out"):
+    with pytest.raises(StatisticsError, match=r"statistics have different weights_sha256 .* leave out --weights"):
         gm.evaluate(*saved, ["fid"], extractor=NET, weights=tmp_path / "scale.txt")
+    own = tmp_path / "own.safetensors"
+    gm.compute_stats(pixels[0], ["fid"], extractor=NET, weights=tmp_path / "scale.txt").save(own)
+    assert gm.evaluate(own, own, ["fid"], extractor=NET, weights=tmp_path / "scale.txt")[FD].value < 1e-9
+
+
+def test_the_network_is_taken_from_the_files(saved):
+    report = gm.evaluate(*saved)
+    assert list(report.metrics) == [FD, KID, ISC]
+
+
+def test_statistics_beside_images_need_no_network(tmp_path):
+    """No weights of Inception are here."""
+    arrays = {f"{name}{end}": value for end, d in (("", 2048), ("_s", 2023)) for name, value in _gaussian(d).items()}
+    np.savez(tmp_path / "adm.npz", arr_0=np.zeros((3, 8, 8, 3), np.uint8), **arrays)
+    assert gm.evaluate(tmp_path / "adm.npz", tmp_path / "adm.npz", ["fid"])["fid"].value == pytest.approx(0, abs=1e-6)
+
+
+def _gaussian(width: int) -> dict[str, np.ndarray]:
+    return {"mu": np.arange(float(width)), "sigma": np.eye(width)}
+
+
+def test_a_forced_comparison_is_of_a_protocol_of_its_own(saved, pixels):
+    bf16 = gm.compute_stats(pixels[1], ["fid"], extractor=NET, precision="bf16")
+    report = gm.evaluate(saved[0], bf16, ["fid"], extractor=NET, force=True)
+    assert str(report[FD].protocol) == f"{NET}/12/squash-16/bf16/forced"
 
 
 def test_a_stream_with_bad_images_merges(pixels):

@@ -26,7 +26,7 @@ WIDTH = 6
 
 
 def filled(kind, count: int = SIZE, seed: int = 0):
-    rows = torch.from_numpy(np.random.default_rng(seed).standard_normal((count, WIDTH)).astype(np.float32))
+    rows = torch.from_numpy(np.random.default_rng(seed).standard_normal((count, kind.width)).astype(np.float32))
     kind.update(rows, torch.arange(count))
     return kind
 
@@ -54,7 +54,7 @@ def stats() -> gm.Stats:
         {
             Need(NET, "tf1-bilinear-299", "2048", "moments"): filled(Moments(WIDTH)),
             Need(NET, "torch-bilinear-299", "2048", "moments"): filled(Moments(WIDTH), seed=1),
-            Need(NET, "tf1-bilinear-299", "768", "moments"): filled(Moments(WIDTH), count=4),
+            Need(NET, "tf1-bilinear-299", "768", "moments"): filled(Moments(WIDTH + SIZE)),
             Need(NET, "tf1-bilinear-299", "2048", "feature_bank"): filled(FeatureBank(WIDTH)),
             Need(NET, "tf1-bilinear-299", "logits", "softmax_sums", splits): filled(SoftmaxSums(WIDTH, 4, 2020, SIZE)),
             Need(NET, "torch-bilinear-299", "logits", "softmax_sums", splits): filled(

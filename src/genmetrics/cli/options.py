@@ -55,7 +55,10 @@ NetworkPrecision = Annotated[
     typer.Option("--precision", metavar="exact|tf32|bf16", help="Only 'exact' is the published protocols'."),
 ]
 BatchSize = Annotated[
-    int, typer.Option("--batch-size", metavar="N", help="Images in a network batch; changes no number.")
+    int,
+    typer.Option(
+        "--batch-size", metavar="N", help="Images in a network batch; changes no number but by float32's rounding."
+    ),
 ]
 Workers = Annotated[
     int | None,

@@ -212,7 +212,7 @@ def convert_command(
         if num_samples is not None:
             stats = with_num_samples(stats, num_samples)
         save_as(stats, output, None if metric is None else need_in(stats, metric))
-        print(f"{output}: {stats.holdings()}")
+        print(f"{output}: {Stats.load(output).holdings()}")
 
 
 def _lines(described: Description) -> list[tuple[str, str]]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from genmetrics.accumulators.base import Accumulator
 from genmetrics.accumulators.feature_bank import FeatureBank
 from genmetrics.accumulators.moments import Moments
+from genmetrics.engine.comparable import FORCED
 from genmetrics.engine.plan import Plan, as_typed, computable
 from genmetrics.errors import StatisticsError, UsageError
 from genmetrics.extractors import EXTRACTORS
@@ -83,7 +84,7 @@ def bind(stats: Stats, needs: Iterable[Need], plan: Plan, *, force: bool, can_co
             differing = "; ".join(
                 f"{name} {ours!r} in place of {theirs!r}" for name, ours, theirs in _differ(found, need)
             )
-            text = f"forced: {side} '{stats.name}' holds features of {differing}; the number compares with no other"
+            text = f"{FORCED}{side} '{stats.name}' holds features of {differing}; the number compares with no other"
         held = stats.accumulators[found]
         accumulators[replace(need, accumulator=found.accumulator, options=found.options)] = held
         cautions[need] = (text, *_uncounted(stats, held, side))

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 
+from genmetrics.engine.options import Options
 from genmetrics.engine.plan import Plan, as_typed
 from genmetrics.errors import StatisticsError
+from genmetrics.extractors.weights import file_sha256
 from genmetrics.types import ExtractorRecord, Need
 
-__all__ = ["check_comparable"]
+__all__ = ["FORCED", "check_comparable", "check_weights"]
+
+#: How a caution begins that stands for a refusal.
+FORCED = "forced: "
 
 _FIELDS = ("weights_sha256", "precision")
 
@@ -52,9 +58,29 @@ def check_comparable(
                         f"the statistics again (`genmetrics stats build SRC -o FILE -m {metric}`), or "
                         "give the options with which they were built; --force computes it all the same, with a warning"
                     )
-                texts.append(f"forced: the two sides have {what}; the number compares with no other")
+                texts.append(f"{FORCED}the two sides have {what}; the number compares with no other")
         cautions[need] = tuple(texts)
     return cautions
+
+
+def check_weights(records: Mapping[Need, ExtractorRecord], options: Options) -> None:
+    """Refuse a weight file that given statistics were not made with.
+
+    Raises:
+        StatisticsError: if it is another.
+        WeightsError: if it cannot be read.
+    """
+    for need, record in records.items():
+        path = options.weights.get(need.extractor)
+        if path is None or record.weights_sha256 is None:
+            continue
+        found = file_sha256(Path(path).expanduser())
+        if found != record.weights_sha256 and not options.force:
+            raise StatisticsError(
+                f"the given statistics have different weights_sha256 of {need.extractor!r} ({record.weights_sha256}) "
+                f"than the file '{path}' ({found}); leave out --weights, or give the file that they were made with "
+                "(--force computes it all the same)"
+            )
 
 
 def _stated(need: Need, gen: ExtractorRecord, ref: ExtractorRecord) -> list[tuple[str, object, object]]:

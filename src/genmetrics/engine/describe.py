@@ -9,6 +9,8 @@ from genmetrics.accumulators.moments import Moments
 from genmetrics.engine.options import Options
 from genmetrics.engine.plan import computable, make_plan
 from genmetrics.errors import StatisticsError, UsageError
+from genmetrics.extractors import EXTRACTORS
+from genmetrics.stats.formats.build import NO_COUNT, UNSTATED
 from genmetrics.stats.io import fingerprint_dict
 from genmetrics.stats.parts import part_of_statistics
 from genmetrics.stats.stats import Stats, describe_need
@@ -108,8 +110,9 @@ def with_protocol(stats: Stats, metric: str) -> Stats:
     width = [other.id for other in computable(stats, widths_only=True)]
     if metric not in width:
         raise StatisticsError(
-            f"'{stats.name}' cannot be the statistics of {metric!r}: their width is another; of that width are: "
-            f"{', '.join(width) or 'none that is known'}"
+            f"'{stats.name}' cannot be the statistics of {metric!r}, which needs {describe_need(need)} of width "
+            f"{EXTRACTORS.get(need.extractor).features[need.feature]}; it can be of: "
+            f"{', '.join(width) or 'no metric that is known'}"
         )
     for key, held in stats.accumulators.items():
         named = replace(key, extractor=need.extractor, preprocess=need.preprocess, feature=need.feature)
@@ -121,7 +124,7 @@ def with_protocol(stats: Stats, metric: str) -> Stats:
         stats,
         accumulators=accumulators,
         extractors=extractors,
-        side=replace(stats.side, notes=(*stats.side.notes, note)),
+        side=replace(stats.side, notes=(*_without(stats.side.notes, UNSTATED), note)),
     )
 
 
@@ -141,5 +144,9 @@ def with_num_samples(stats: Stats, count: int) -> Stats:
     }
     part = part_of_statistics(stats.side.source, stats.side.kind, count, accumulators.values())
     note = f"that it is of {count} images is not in the original file; it was said when it was converted"
-    side = replace(stats.side, num_samples=count, parts=(part,), notes=(*stats.side.notes, note))
+    side = replace(stats.side, num_samples=count, parts=(part,), notes=(*_without(stats.side.notes, NO_COUNT), note))
     return replace(stats, accumulators=accumulators, side=side)
+
+
+def _without(notes: tuple[str, ...], settled: str) -> tuple[str, ...]:
+    return tuple(note for note in notes if note != settled)

@@ -18,7 +18,7 @@ from genmetrics.engine.features import FeatureFeeder
 from genmetrics.engine.networks import Networks
 from genmetrics.engine.options import Options
 from genmetrics.engine.plan import make_plan
-from genmetrics.engine.prepare import prepare_side
+from genmetrics.engine.prepare import bind_side, prepare_side
 from genmetrics.engine.run import build_report, merged_cautions
 from genmetrics.engine.sides import SourceLike, open_side
 from genmetrics.errors import StatisticsError, UsageError
@@ -89,7 +89,8 @@ class Evaluator:
         self._cautions: dict[Need, tuple[str, ...]] = {}
         self._ref_records: Mapping[Need, ExtractorRecord] = {}
         if side is not None:
-            prepared = prepare_side(side, "ref", needs, self._plan, self._networks, self._options)
+            bound = bind_side(side, "ref", needs, self._plan, self._options)
+            prepared = prepare_side(side, "ref", needs, bound, self._networks, self._options)
             ours = {need: self._networks.records([need])[need.extractor] for need in needs}
             differing = check_comparable(self._plan, ours, prepared.records, force=force)
             self._cautions = merged_cautions(prepared.cautions, differing)

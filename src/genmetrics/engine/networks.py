@@ -28,11 +28,12 @@ class Networks:
         precision: how exactly they compute.
     """
 
-    def __init__(self, names: Iterable[str], options: Options) -> None:
+    def __init__(self, names: Iterable[str], options: Options, known: Iterable[str] = ()) -> None:
         """Find device and weights.
 
         Args:
-            names: ids of extractors.
+            names: ids of the extractors that may have to run.
+            known: ids of others that the metrics use, whose features are all there.
             options: device, precision and weight files.
 
         Raises:
@@ -47,13 +48,12 @@ class Networks:
         self._found: dict[str, WeightsFile] = {}
         self._built: dict[str, Extractor] = {}
         names = list(dict.fromkeys(names))
-        unused = [name for name in options.weights if name not in names]
-        if unused and not names:
-            raise UsageError("weights were given, and no network runs: both sides are statistics; leave --weights out")
+        used = list(dict.fromkeys([*names, *known]))
+        unused = [name for name in options.weights if name not in used]
         if unused:
             raise UsageError(
                 f"weights were given for extractor {unused[0]!r}, which the asked metrics do not use "
-                f"(they use: {', '.join(names)})"
+                f"(they use: {', '.join(used)})"
             )
         for name in names:
             path = options.weights.get(name)

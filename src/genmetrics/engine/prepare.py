@@ -19,7 +19,7 @@ from genmetrics.sources.base import ImageSource
 from genmetrics.stats.stats import Stats
 from genmetrics.types import ExtractorRecord, Need, Progress, SideRecord, Stage
 
-__all__ = ["PreparedSide", "joined_record", "prepare_side"]
+__all__ = ["PreparedSide", "bind_side", "joined_record", "prepare_side"]
 
 _SIDES: Mapping[Stage, str] = {"gen": "generated", "ref": "reference"}
 
@@ -107,11 +107,23 @@ class PreparedSide:
         return _combined(self._given, [*found[:-1], images], self._options.seed)
 
 
+def bind_side(side: Side, stage: Stage, needs: Sequence[Need], plan: Plan, options: Options) -> Bound:
+    """What given statistics meet of a side's needs, and what is left for its images.
+
+    Raises:
+        StatisticsError: if given statistics lack something, or are of something else.
+    """
+    if side.stats is None:
+        return Bound(None, tuple(needs), {})
+    can_compute = side.source is not None
+    return bind(side.stats, needs, plan, force=options.force, can_compute=can_compute, side=_SIDES[stage])
+
+
 def prepare_side(
     side: Side,
     stage: Stage,
     needs: Sequence[Need],
-    plan: Plan,
+    bound: Bound,
     networks: Networks,
     options: Options,
     *,
@@ -124,20 +136,15 @@ def prepare_side(
         side: what was given.
         stage: which side it is.
         needs: what the metrics need of it.
-        plan: the metrics.
+        bound: what given statistics meet of that.
         networks: the extractors of the run.
         options: how images are read.
         num: how many of the images are used; None for all.
         keep_logits: keep class logits in place of their sums; see ``read_source``.
 
     Raises:
-        StatisticsError: if given statistics lack something, or are of something else.
         UsageError: if there are fewer images than asked for.
     """
-    bound = Bound(None, tuple(needs), {})
-    if side.stats is not None:
-        can_compute = side.source is not None
-        bound = bind(side.stats, needs, plan, force=options.force, can_compute=can_compute, side=_SIDES[stage])
     images = None
     if side.source is not None and bound.missing:
         chosen = choose(side.source, num, options.seed)

@@ -8,16 +8,16 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
 
 from genmetrics import distributed
-from genmetrics.engine.comparable import check_comparable
+from genmetrics.engine.comparable import FORCED, check_comparable, check_weights
 from genmetrics.engine.networks import Networks
 from genmetrics.engine.options import Options
 from genmetrics.engine.plan import Plan, could_meet, make_plan
-from genmetrics.engine.prepare import joined_record, prepare_side
+from genmetrics.engine.prepare import bind_side, joined_record, prepare_side
 from genmetrics.engine.sides import Side, SourceLike, open_side
 from genmetrics.errors import StatisticsError, UsageError
 from genmetrics.report.report import Report
 from genmetrics.stats.stats import Stats
-from genmetrics.types import ExtractorRecord, MetricResult, Need, Progress, Stage
+from genmetrics.types import UNKNOWN, ExtractorRecord, MetricResult, Need, Progress, Stage
 from genmetrics.versions import versions
 
 __all__ = ["build_report", "iter_compute_stats", "iter_evaluate", "merged_cautions"]
@@ -40,15 +40,20 @@ def iter_evaluate(
     ref_side = None if ref is None or not plan.ref_needs else open_side(ref, "ref", options)
     notes: tuple[str, ...] = ()
     if metrics is None:
+        if options.extractor is None and (named := _named_extractor(gen_side, ref_side)) is not None:
+            plan = make_plan(None, named, options.seed, ref is not None, options.crop)
         plan, notes = _what_can_be(plan, gen_side, ref_side)
     if gen_side.source is None and options.num is not None:
         raise UsageError("'--num' chooses images, and the generated side is given as statistics; leave it out")
-    used = [] if gen_side.source is None else list(plan.gen_needs)
-    used += [] if ref_side is None or ref_side.source is None else plan.ref_needs
-    networks = Networks((need.extractor for need in used), options)
-    prepared = [prepare_side(gen_side, "gen", plan.gen_needs, plan, networks, options, num=options.num)]
-    if ref_side is not None:
-        prepared.append(prepare_side(ref_side, "ref", plan.ref_needs, plan, networks, options))
+    gen_bound = bind_side(gen_side, "gen", plan.gen_needs, plan, options)
+    ref_bound = None if ref_side is None else bind_side(ref_side, "ref", plan.ref_needs, plan, options)
+    missing = [*gen_bound.missing, *(() if ref_bound is None else ref_bound.missing)]
+    networks = Networks(_extractors(missing), options, _extractors(plan.gen_needs))
+    prepared = [prepare_side(gen_side, "gen", plan.gen_needs, gen_bound, networks, options, num=options.num)]
+    if ref_side is not None and ref_bound is not None:
+        prepared.append(prepare_side(ref_side, "ref", plan.ref_needs, ref_bound, networks, options))
+    for side in prepared:
+        check_weights(side.records, options)
     cautions = [side.cautions for side in prepared]
     if len(prepared) == 2:
         cautions.append(check_comparable(plan, prepared[0].records, prepared[1].records, force=options.force))
@@ -87,10 +92,11 @@ def iter_compute_stats(
     side = open_side(source, "ref", options)
     if side.source is None:
         raise UsageError("the source is statistics already; give the images themselves")
-    networks = Networks((need.extractor for need in plan.gen_needs), options)
+    networks = Networks(_extractors(plan.gen_needs), options)
     # Of a file that holds statistics beside its images, the images were asked for.
     images = Side(source=side.source)
-    prepared = prepare_side(images, "ref", plan.gen_needs, plan, networks, options, num=options.num, keep_logits=True)
+    bound = bind_side(images, "ref", plan.gen_needs, plan, options)
+    prepared = prepare_side(images, "ref", plan.gen_needs, bound, networks, options, num=options.num, keep_logits=True)
     return (yield from prepared.complete({}))
 
 
@@ -130,7 +136,8 @@ def build_report(
         result = metric.compute(gen, None if metric.unary else ref)
         _check_finite(result)
         known = tuple(dict.fromkeys(text for need in metric.needs for text in cautions.get(need, ())))
-        result = replace(result, warnings=(*result.warnings, *known))
+        forced = any(text.startswith(FORCED) for text in known)
+        result = replace(result, warnings=(*result.warnings, *known), protocol=replace(result.protocol, forced=forced))
         behind = [of_side[need] for of_side in records for need in metric.needs if need in of_side]
         results[result.id] = _with_provenance(result, behind)
     yield Progress("metrics", len(plan.metrics), len(plan.metrics), "done")
@@ -162,6 +169,17 @@ def merged_cautions(*given: Mapping[Need, tuple[str, ...]]) -> dict[Need, tuple[
         for need, texts in cautions.items():
             merged[need] = tuple(dict.fromkeys((*merged.get(need, ()), *texts)))
     return merged
+
+
+def _extractors(needs: Sequence[Need]) -> list[str]:
+    return list(dict.fromkeys(need.extractor for need in needs))
+
+
+def _named_extractor(*sides: Side | None) -> str | None:
+    """The network that given statistics are of, if they are all of one."""
+    given = [side.stats for side in sides if side is not None and side.stats is not None]
+    names = {need.extractor for stats in given for need in stats.accumulators} - {UNKNOWN}
+    return names.pop() if len(names) == 1 else None
 
 
 def _what_can_be(plan: Plan, gen: Side, ref: Side | None) -> tuple[Plan, tuple[str, ...]]:

@@ -26,7 +26,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from genmetrics.errors import CacheWarning, OutputError, StatisticsError, UsageError
-from genmetrics.stats.io import load_own, save_stats
+from genmetrics.stats.io import load_with_header, save_stats
 from genmetrics.stats.stats import Stats
 
 __all__ = ["CacheEntry", "StatsCache", "cache_folder"]
@@ -101,22 +101,19 @@ class StatsCache:
         text = _key_text(key)
         path = self._path(text)
         try:
-            with safe_open(path, framework="pt") as file:
-                held = (file.metadata() or {}).get(_KEY)
-            if held != text:
+            stats, header = load_with_header(path)
+            if header.get(_KEY) != text:
                 raise StatisticsError(f"'{path}' is the entry of another key")
-            stats = load_own(path)
         except FileNotFoundError:
             return None
-        except (SafetensorError, StatisticsError, OSError) as error:
-            if path.exists():
-                warnings.warn(
-                    f"the cache entry '{path}' is damaged ({error}); it is removed and computed again",
-                    CacheWarning,
-                    stacklevel=2,
-                )
-                with suppress(OSError):
-                    path.unlink()
+        except StatisticsError as error:
+            warnings.warn(
+                f"the cache entry '{path}' is damaged ({error}); it is removed and computed again",
+                CacheWarning,
+                stacklevel=2,
+            )
+            with suppress(OSError):
+                path.unlink()
             return None
         # The time of use decides what goes first when room is needed; in a shared folder it may not be ours to set.
         with suppress(OSError):

@@ -24,12 +24,21 @@ from torch import Tensor
 from genmetrics.accumulators.base import Accumulator
 from genmetrics.accumulators.build import ACCUMULATORS
 from genmetrics.accumulators.labels import Labels
+from genmetrics.accumulators.moments import Moments
 from genmetrics.errors import StatisticsError, UsageError
 from genmetrics.files import write_atomically
-from genmetrics.stats.stats import Stats
+from genmetrics.stats.stats import Stats, describe_need
 from genmetrics.types import ExtractorRecord, Need, Part, Selection, SideRecord, SkippedImage
 
-__all__ = ["SCHEMA", "fingerprint_dict", "from_fingerprint", "is_stats_file", "load_own", "save_stats"]
+__all__ = [
+    "SCHEMA",
+    "fingerprint_dict",
+    "from_fingerprint",
+    "is_stats_file",
+    "load_own",
+    "load_with_header",
+    "save_stats",
+]
 
 SCHEMA = 1
 _LABELS = "labels"
@@ -88,12 +97,20 @@ def load_own(path: Path) -> Stats:
     """Read a statistics file in our format.
 
     Raises:
+        FileNotFoundError: if it has gone.
         StatisticsError: if it is damaged, altered, of a newer version, or something else.
     """
+    return load_with_header(path)[0]
+
+
+def load_with_header(path: Path) -> tuple[Stats, dict[str, str]]:
+    """The same with the texts of its header, from one and the same state of the file."""
     try:
         with safe_open(path, framework="pt") as file:
             header = dict(file.metadata() or {})
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
+    except FileNotFoundError:
+        raise
     except (SafetensorError, OSError) as error:
         raise StatisticsError(
             f"statistics file '{path}' is damaged or cut off ({error}); make it again with `genmetrics stats build`, "
@@ -115,18 +132,18 @@ def load_own(path: Path) -> Stats:
             "with `genmetrics stats build`, or copy it again"
         )
     try:
-        stats = _from_header(path, header, tensors)
-    except StatisticsError:
-        raise
+        stats = _from_header(header, tensors)
+    except StatisticsError as error:
+        raise StatisticsError(f"statistics file '{path}' cannot be used: {error}") from error
     except (ValueError, KeyError, TypeError, RuntimeError) as error:
         raise StatisticsError(
             f"statistics file '{path}' was written by another version of genmetrics in a layout that this one does not "
             f"know ({type(error).__name__}: {error}); make it again with `genmetrics stats build`"
         ) from error
-    return stats.with_side(replace(stats.side, stats_file=str(path)))
+    return stats.with_side(replace(stats.side, stats_file=str(path))), header
 
 
-def _from_header(path: Path, header: Mapping[str, str], tensors: Mapping[str, Tensor]) -> Stats:
+def _from_header(header: Mapping[str, str], tensors: Mapping[str, Tensor]) -> Stats:
     fingerprint = json.loads(header["fingerprint"])
     accumulators: dict[Need, Accumulator] = {}
     for entry in fingerprint.pop("accumulators"):
@@ -134,13 +151,20 @@ def _from_header(path: Path, header: Mapping[str, str], tensors: Mapping[str, Te
         need = Need(**{**entry, "options": tuple((key, int(value)) for key, value in entry["options"])})
         if need.accumulator not in ACCUMULATORS:
             raise StatisticsError(
-                f"statistics file '{path}' holds {need.accumulator!r}, which this version of genmetrics does not know; "
-                "install a newer one"
+                f"it holds {need.accumulator!r}, which this version of genmetrics does not know; install a newer one"
             )
         accumulators[need] = ACCUMULATORS[need.accumulator].from_state(_under(name, tensors))
     labels = _under(_LABELS, tensors)
     held = Labels.from_state(labels) if labels else None
-    return from_fingerprint(fingerprint, accumulators, held, json.loads(header["versions"]))
+    stats = from_fingerprint(fingerprint, accumulators, held, json.loads(header["versions"]))
+    for need, accumulator in accumulators.items():
+        counted = not isinstance(accumulator, Moments) or accumulator.counted
+        if counted and stats.num_samples is not None and accumulator.num_samples != stats.num_samples:
+            raise StatisticsError(
+                f"its {describe_need(need)} are of {accumulator.num_samples} images, and its header says "
+                f"{stats.num_samples}"
+            )
+    return stats
 
 
 def fingerprint_dict(stats: Stats) -> dict[str, Any]:

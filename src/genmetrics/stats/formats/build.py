@@ -10,11 +10,11 @@ from genmetrics.stats.parts import part_of_statistics
 from genmetrics.stats.stats import Stats
 from genmetrics.types import UNKNOWN, ExtractorRecord, Need, SideRecord
 
-__all__ = ["INCEPTION", "UNSTATED", "foreign_stats", "inception", "unknown"]
+__all__ = ["INCEPTION", "NO_COUNT", "UNSTATED", "foreign_stats", "inception", "unknown"]
 
 INCEPTION = "inception-v3.tf2015"
 UNSTATED = "the file does not say which network and preprocessing its statistics are of"
-_NO_COUNT = "the file does not say how many images its statistics are of"
+NO_COUNT = "the file does not say how many images its statistics are of"
 _NO_WEIGHTS = "the file does not say with which weights and precision its features were made"
 
 
@@ -50,7 +50,7 @@ def foreign_stats(
     else:
         said.append(_NO_WEIGHTS)
     if num_samples is None:
-        said.append(_NO_COUNT)
+        said.append(NO_COUNT)
     records: dict[str, ExtractorRecord] = {}
     for name in dict.fromkeys(need.extractor for need in accumulators):
         used = {need.preprocess for need in accumulators if need.extractor == name} - {UNKNOWN}
