@@ -109,9 +109,10 @@ def load_with_header(path: Path) -> tuple[Stats, dict[str, str]]:
         with safe_open(path, framework="pt") as file:
             header = dict(file.metadata() or {})
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
-    except FileNotFoundError:
-        raise
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, RuntimeError) as error:
+        # The library opens a file twice, the second time through torch, which tells that it has gone in a RuntimeError.
+        if isinstance(error, FileNotFoundError) or "No such file or directory" in str(error):
+            raise FileNotFoundError(str(path)) from error
         raise StatisticsError(
             f"statistics file '{path}' is damaged or cut off ({error}); make it again with `genmetrics stats build`, "
             "or copy it again"
