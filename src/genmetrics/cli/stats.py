@@ -202,7 +202,7 @@ def convert_command(
         from genmetrics.engine.describe import need_in, with_num_samples, with_protocol
         from genmetrics.files import check_writable
         from genmetrics.stats.formats import check_name, save_as
-        from genmetrics.stats.stats import Stats
+        from genmetrics.stats.stats import Stats, describe_need
 
         check_name(output)
         check_writable(output)
@@ -212,7 +212,11 @@ def convert_command(
         if num_samples is not None:
             stats = with_num_samples(stats, num_samples)
         save_as(stats, output, None if metric is None else need_in(stats, metric))
-        print(f"{output}: {Stats.load(output).holdings()}")
+        written = Stats.load(output).accumulators
+        print(f"{output}: {', '.join(describe_need(need) for need in written)}")
+        lost = [describe_need(need) for need in stats.accumulators if need not in written]
+        if lost:
+            say(f"note: an .npz holds one of them; not in it: {', '.join(lost)}")
 
 
 def _lines(described: Description) -> list[tuple[str, str]]:
