@@ -51,6 +51,8 @@ def expand(text: str, what: str) -> tuple[Path, ...]:
             found.append(path)
         if not matches:
             missing.append(alternative)
+    if missing == [text]:
+        raise SourceError(f"'{text}' matches no file; look at the folder and the name, as `ls {text}` would")
     if missing:
         raise SourceError(
             f"{len(missing):,} of {count(len(alternatives), 'file')} that '{text}' stands for do not exist: "
