@@ -117,6 +117,11 @@ class Part:
         """Whether every image is in the statistics."""
         return self.covered == ((0, self.span),)
 
+    @property
+    def num_covered(self) -> int:
+        """How many of the images are in the statistics."""
+        return sum(stop - start for start, stop in self.covered)
+
 
 @dataclass(frozen=True)
 class SkippedImage:
@@ -327,3 +332,12 @@ class ExtractorRecord:
     official: bool | None
     precision: Precision | None
     preprocess: Mapping[str, Mapping[str, object]] = field(default_factory=lambda: MappingProxyType({}))
+
+    def as_dict(self) -> dict[str, object]:
+        """The fields as plain values, for files."""
+        return {
+            "weights_sha256": self.weights_sha256,
+            "official": self.official,
+            "precision": self.precision,
+            "preprocess": {name: dict(spec) for name, spec in self.preprocess.items()},
+        }

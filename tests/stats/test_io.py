@@ -18,7 +18,7 @@ from genmetrics.accumulators.labels import Labels
 from genmetrics.accumulators.moments import Moments
 from genmetrics.accumulators.softmax_sums import SoftmaxSums
 from genmetrics.errors import OutputError, SourceError, StatisticsError, UsageError
-from genmetrics.stats.io import is_stats_file
+from genmetrics.stats.formats import is_statistics
 from genmetrics.types import ExtractorRecord, Need, Part, Selection, SideRecord, SkippedImage
 
 NET, SIZE = "inception-v3.tf2015", 24
@@ -105,7 +105,7 @@ def test_the_layout_is_the_documented_one(stats, tmp_path):
 def test_another_name_is_recognised_by_content(stats, tmp_path):
     stats.save(tmp_path / "ref.safetensors")
     other = (tmp_path / "ref.safetensors").rename(tmp_path / "ref.stats")
-    assert is_stats_file(other)
+    assert is_statistics(other)
     assert gm.Stats.load(other).num_samples == SIZE
 
 

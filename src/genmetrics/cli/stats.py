@@ -144,8 +144,10 @@ def merge_command(
         print(f"{output}: statistics of {merged.num_samples} images of {merged.side.source}")
         for part in merged.side.parts:
             if not part.complete:
-                held = sum(stop - start for start, stop in part.covered)
-                say(f"note: of '{part.source}' only {held} of {part.span} images are in it; merge the other shards too")
+                say(
+                    f"note: of '{part.source}' only {part.num_covered} of {part.span} images are in it; merge the "
+                    "other shards too"
+                )
 
 
 @stats_app.command("show")

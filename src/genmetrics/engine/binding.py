@@ -6,20 +6,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from genmetrics.accumulators.base import Accumulator
-from genmetrics.accumulators.feature_bank import FeatureBank
 from genmetrics.accumulators.moments import Moments
 from genmetrics.engine.comparable import FORCED
-from genmetrics.engine.plan import Plan, as_typed, computable
+from genmetrics.engine.plan import MAKES_ALL, Plan, as_typed, computable, serving, unnamed, width_held, width_of
 from genmetrics.errors import StatisticsError, UsageError
-from genmetrics.extractors import EXTRACTORS
 from genmetrics.stats.stats import Stats, describe_need
 from genmetrics.types import UNKNOWN, ExtractorRecord, Need
 
-__all__ = ["Bound", "bind", "width_of"]
+__all__ = ["Bound", "bind"]
 
 _FIELDS = ("extractor", "preprocess", "feature")
-#: From kept features every other kind can be made.
-_MAKES_ALL = "feature_bank"
 
 
 @dataclass(frozen=True)
@@ -66,7 +62,7 @@ def bind(stats: Stats, needs: Iterable[Need], plan: Plan, *, force: bool, can_co
         if stats.meets(need):
             cautions[need] = _uncounted(stats, stats.accumulators.get(need), side)
             continue
-        found = _unnamed(stats, need, metric, side, can_compute) if _has_unnamed(stats, need) else None
+        found = _unnamed(stats, need, metric, side, can_compute) if unnamed(stats, need) else None
         if found is not None:
             _check_one_meaning(taken, found, need, stats, plan)
             taken[found] = need
@@ -79,7 +75,7 @@ def bind(stats: Stats, needs: Iterable[Need], plan: Plan, *, force: bool, can_co
             continue
         else:
             found = _nearest(stats, need)
-            if found is None or not force or _width(stats.accumulators[found]) != width_of(need):
+            if found is None or not force or width_held(stats, found) != width_of(need):
                 raise StatisticsError(_refusal(stats, need, found, metric, side))
             differing = "; ".join(
                 f"{name} {ours!r} in place of {theirs!r}" for name, ours, theirs in _differ(found, need)
@@ -95,42 +91,23 @@ def bind(stats: Stats, needs: Iterable[Need], plan: Plan, *, force: bool, can_co
     return Bound(bound, tuple(missing), cautions)
 
 
-def width_of(need: Need) -> int:
-    """The width of the feature that a need is of."""
-    return EXTRACTORS.get(need.extractor).features[need.feature]
-
-
-def _width(held: Accumulator) -> int | None:
-    return held.width if isinstance(held, Moments | FeatureBank) else None
-
-
-def _serving(stats: Stats, need: Need) -> list[Need]:
-    """What is held of a kind from which the need's kind can be had; the same kind first."""
-    keys = [key for key in stats.accumulators if key.accumulator in (need.accumulator, _MAKES_ALL)]
-    return sorted(keys, key=lambda key: key.accumulator != need.accumulator)
-
-
-def _has_unnamed(stats: Stats, need: Need) -> bool:
-    return any(key.extractor == UNKNOWN for key in _serving(stats, need))
-
-
 def _unnamed(stats: Stats, need: Need, metric: str, side: str, can_compute: bool) -> Need | None:
     """The unnamed statistics that can be what is needed; None if none has the width and it can be computed.
 
     Raises:
         StatisticsError: if none has the width and it cannot be computed.
     """
-    unnamed = [key for key in _serving(stats, need) if key.extractor == UNKNOWN]
-    for key in unnamed:
-        if _width(stats.accumulators[key]) == width_of(need):
+    found = unnamed(stats, need)
+    for key in found:
+        if width_held(stats, key) == width_of(need):
             return key
     if can_compute:
         return None
-    widths = " and ".join(str(_width(stats.accumulators[key])) for key in unnamed)
+    widths = " and ".join(str(width_held(stats, key)) for key in found)
     fitting = [other.id for other in computable(stats, widths_only=True) if other.id != metric]
     hint = f"metrics of that width: {', '.join(fitting)}" if fitting else "no known metric has that width"
     raise StatisticsError(
-        f"{side} '{stats.name}' holds {_kind(unnamed[0])} of {widths} dimensions, metric {metric!r} needs "
+        f"{side} '{stats.name}' holds {_kind(found[0])} of {widths} dimensions, metric {metric!r} needs "
         f"{width_of(need)} ({need.extractor}/{need.feature}); {hint}"
     )
 
@@ -147,7 +124,7 @@ def _check_one_meaning(taken: Mapping[Need, Need], found: Need, need: Need, stat
 
 def _nearest(stats: Stats, need: Need) -> Need | None:
     """What is held that differs in the fewest fields."""
-    named = [key for key in _serving(stats, need) if key.extractor != UNKNOWN]
+    named = [key for key in serving(stats, need) if key.extractor != UNKNOWN]
     return min(named, key=lambda key: len(_differ(key, need)), default=None)
 
 
@@ -167,7 +144,7 @@ def _refusal(stats: Stats, need: Need, found: Need | None, metric: str, side: st
         text = " and ".join(f"{name} {ours!r}" for name, ours, _ in differing)
         theirs = " and ".join(repr(other) for _, _, other in differing)
         rebuild = _crop_hint(found, need) + rebuild
-        fits = _width(stats.accumulators[found]) == width_of(need)
+        fits = width_held(stats, found) == width_of(need)
         forced = " (--force computes it all the same, with a warning)" if fits else ""
         return (
             f"{side} '{stats.name}' holds features of {text}, metric {metric!r} needs {theirs}; the number would not "
@@ -194,16 +171,13 @@ def _uncounted(stats: Stats, held: Accumulator | None, side: str) -> tuple[str, 
 
 
 def _unfinished(stats: Stats, side: str) -> tuple[str, ...]:
-    texts = []
-    for part in stats.side.parts:
-        if not part.complete:
-            held = sum(stop - start for start, stop in part.covered)
-            texts.append(
-                f"{side} '{stats.name}' holds only {held} of the {part.span} images of '{part.source}'; merge it with "
-                "the other shards"
-            )
-    return tuple(texts)
+    return tuple(
+        f"{side} '{stats.name}' holds only {part.num_covered} of the {part.span} images of '{part.source}'; merge it "
+        "with the other shards"
+        for part in stats.side.parts
+        if not part.complete
+    )
 
 
 def _kind(need: Need) -> str:
-    return {"moments": "mean and covariance", _MAKES_ALL: "features"}.get(need.accumulator, need.accumulator)
+    return {"moments": "mean and covariance", MAKES_ALL: "features"}.get(need.accumulator, need.accumulator)

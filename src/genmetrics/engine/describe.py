@@ -7,9 +7,8 @@ from typing import Any
 
 from genmetrics.accumulators.moments import Moments
 from genmetrics.engine.options import Options
-from genmetrics.engine.plan import computable, make_plan
+from genmetrics.engine.plan import computable, make_plan, width_of
 from genmetrics.errors import StatisticsError, UsageError
-from genmetrics.extractors import EXTRACTORS
 from genmetrics.stats.formats.build import NO_COUNT, UNSTATED
 from genmetrics.stats.io import fingerprint_dict
 from genmetrics.stats.parts import part_of_statistics
@@ -111,7 +110,7 @@ def with_protocol(stats: Stats, metric: str) -> Stats:
     if metric not in width:
         raise StatisticsError(
             f"'{stats.name}' cannot be the statistics of {metric!r}, which needs {describe_need(need)} of width "
-            f"{EXTRACTORS.get(need.extractor).features[need.feature]}; it can be of: "
+            f"{width_of(need)}; it can be of: "
             f"{', '.join(width) or 'no metric that is known'}"
         )
     for key, held in stats.accumulators.items():

@@ -91,7 +91,7 @@ class Evaluator:
         if side is not None:
             bound = bind_side(side, "ref", needs, self._plan, self._options)
             prepared = prepare_side(side, "ref", needs, bound, self._networks, self._options)
-            ours = {need: self._networks.records([need])[need.extractor] for need in needs}
+            ours = {need: self._networks.record(need) for need in needs}
             differing = check_comparable(self._plan, ours, prepared.records, force=force)
             self._cautions = merged_cautions(prepared.cautions, differing)
             self._ref_records = prepared.records
@@ -146,7 +146,7 @@ class Evaluator:
         side = SideRecord("Evaluator.update()", "tensors", content.num_samples, content.hexdigest())
         records = self._networks.records(self._plan.gen_needs)
         gen = Stats(accumulators, side, records, self._options.seed)
-        ours = {need: records[need.extractor] for need in self._plan.gen_needs}
+        ours = {need: self._networks.record(need) for need in self._plan.gen_needs}
         steps = build_report(
             self._plan,
             gen,

@@ -84,6 +84,10 @@ class Networks:
         """Whether an extractor is known by its id and weights alone."""
         return name in self._found
 
+    def record(self, need: Need) -> ExtractorRecord:
+        """What a report says of the network that meets a need."""
+        return self._record(need.extractor, [need.preprocess])
+
     def records(self, needs: Iterable[Need]) -> dict[str, ExtractorRecord]:
         """What a report says of the networks that meet these needs."""
         used: dict[str, set[str]] = {}

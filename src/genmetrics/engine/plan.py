@@ -17,7 +17,21 @@ from genmetrics.preprocess.crop_id import is_crop
 from genmetrics.stats.stats import Stats
 from genmetrics.types import UNKNOWN, Need
 
-__all__ = ["Plan", "as_typed", "computable", "could_meet", "make_plan"]
+__all__ = [
+    "MAKES_ALL",
+    "Plan",
+    "as_typed",
+    "computable",
+    "could_meet",
+    "make_plan",
+    "serving",
+    "unnamed",
+    "width_held",
+    "width_of",
+]
+
+#: The kind from which every other can be made.
+MAKES_ALL = "feature_bank"
 
 _WITH_REFERENCE = ("fid", "kid", "isc")
 _ALONE = ("isc",)
@@ -123,11 +137,26 @@ def computable(stats: Stats, *, widths_only: bool = False) -> list[Metric]:
 
 def could_meet(stats: Stats, need: Need) -> bool:
     """Whether unnamed statistics have the kind and width of a need."""
-    width = EXTRACTORS.get(need.extractor).features[need.feature]
-    return any(
-        key.extractor == UNKNOWN
-        and key.accumulator in (need.accumulator, "feature_bank")
-        and isinstance(held, Moments | FeatureBank)
-        and held.width == width
-        for key, held in stats.accumulators.items()
-    )
+    return any(width_held(stats, key) == width_of(need) for key in unnamed(stats, need))
+
+
+def unnamed(stats: Stats, need: Need) -> list[Need]:
+    """The statistics of no name from whose kind a need's kind can be had."""
+    return [key for key in serving(stats, need) if key.extractor == UNKNOWN]
+
+
+def serving(stats: Stats, need: Need) -> list[Need]:
+    """What is held of a kind from which the need's kind can be had, whatever it is of; the same kind first."""
+    keys = [key for key in stats.accumulators if key.accumulator in (need.accumulator, MAKES_ALL)]
+    return sorted(keys, key=lambda key: key.accumulator != need.accumulator)
+
+
+def width_held(stats: Stats, key: Need) -> int | None:
+    """The width of the feature that statistics are of; None of a kind that has none."""
+    held = stats.accumulators[key]
+    return held.width if isinstance(held, Moments | FeatureBank) else None
+
+
+def width_of(need: Need) -> int:
+    """The width of the feature that a need is of."""
+    return EXTRACTORS.get(need.extractor).features[need.feature]

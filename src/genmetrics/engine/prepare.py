@@ -154,7 +154,7 @@ def prepare_side(
         # Only statistics that are given away are ever merged.
         identity = set_identity(side.source, chosen, options.shard) if keep_logits else None
         images = _Images(side.source, chosen, memory, recalled, missing, identity, keep_logits)
-    records = {need: networks.records([need])[need.extractor] for need in bound.missing}
+    records = {need: networks.record(need) for need in bound.missing}
     if bound.stats is not None:
         records |= {need: bound.stats.extractors[need.extractor] for need in needs if need not in records}
     return PreparedSide(stage, records, bound.cautions, bound.stats, images, networks, options)

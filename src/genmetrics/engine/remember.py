@@ -90,11 +90,10 @@ class Memory:
             return
         assert self._cache is not None
         for need in wanted:
-            name = need.extractor
             alone = replace(
                 stats,
                 accumulators={need: stats.accumulators[need]},
-                extractors={name: self._networks.records([need])[name]},
+                extractors={need.extractor: self._networks.record(need)},
             )
             self._cache.put(self._key(need), alone)
 

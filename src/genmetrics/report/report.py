@@ -97,15 +97,7 @@ class Report:
             },
             "gen": _side(self.gen),
             "ref": None if self.ref is None else _side(self.ref),
-            "extractors": {
-                name: {
-                    "weights_sha256": record.weights_sha256,
-                    "official": record.official,
-                    "precision": record.precision,
-                    "preprocess": {key: dict(value) for key, value in record.preprocess.items()},
-                }
-                for name, record in self.extractors.items()
-            },
+            "extractors": {name: record.as_dict() for name, record in self.extractors.items()},
             "versions": {key: value for key, value in self.versions.items() if key != "genmetrics"},
             "device": self.device,
             "num_processes": self.num_processes,

@@ -34,7 +34,6 @@ __all__ = [
     "SCHEMA",
     "fingerprint_dict",
     "from_fingerprint",
-    "is_stats_file",
     "load_own",
     "load_with_header",
     "save_stats",
@@ -71,26 +70,25 @@ def save_stats(stats: Stats, path: Path, extra: Mapping[str, str] = MappingProxy
         **extra,
     }
     header["sha256"] = _checksum(tensors, header)
-    # A tensor that shares its memory with another cannot be written; states may do that.
-    unshared = {name: value.clone() for name, value in tensors.items()}
 
     def write(temporary: Path) -> None:
         try:
-            save_file(unshared, temporary, metadata=header)
+            save_file(_unshared(tensors), temporary, metadata=header)
         except SafetensorError as error:  # also of a full disk
             raise OSError(str(error)) from error
 
     write_atomically(path, write)
 
 
-def is_stats_file(path: Path) -> bool:
-    """Whether a file is in our format, whatever its name; whether it is whole is not looked at."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-    except (SafetensorError, OSError):
-        return False
-    return {"schema", "fingerprint"} <= metadata.keys()
+def _unshared(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same values, a copy of each tensor that shares its memory with one before it: those cannot be written."""
+    seen: set[int] = set()
+    unshared = {}
+    for name, value in tensors.items():
+        memory = value.untyped_storage().data_ptr()
+        unshared[name] = value.clone() if memory in seen else value
+        seen.add(memory)
+    return unshared
 
 
 def load_own(path: Path) -> Stats:
@@ -177,15 +175,7 @@ def fingerprint_dict(stats: Stats) -> dict[str, Any]:
         **side,
         "seed": stats.seed,
         "class_names": list(stats.class_names),
-        "extractors": {
-            name: {
-                "weights_sha256": record.weights_sha256,
-                "official": record.official,
-                "precision": record.precision,
-                "preprocess": {key: dict(value) for key, value in record.preprocess.items()},
-            }
-            for name, record in stats.extractors.items()
-        },
+        "extractors": {name: record.as_dict() for name, record in stats.extractors.items()},
     }
 
 
