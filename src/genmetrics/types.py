@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
@@ -26,6 +26,7 @@ __all__ = [
     "SideRecord",
     "SkippedImage",
     "Stage",
+    "Table",
 ]
 
 #: Stands where a file of another tool does not say what its statistics are of.
@@ -185,6 +186,10 @@ class Protocol:
         return "/".join(parts)
 
 
+#: Columns of equal length, by name.
+Table = Mapping[str, Sequence[float | int | str]]
+
+
 @dataclass(frozen=True)
 class MetricResult:
     """One metric's figures.
@@ -195,6 +200,9 @@ class MetricResult:
         extra: the other figures, by name.
         protocol: what the number stands for.
         warnings: what a reader of the number must know.
+        per_class: a table with one row a class, whose column ``class`` names it; None if there is none.
+        per_image: a table with one row a generated image, whose column ``index`` is the image's index; None if
+            there is none. It is not part of the JSON report.
     """
 
     id: str
@@ -202,6 +210,8 @@ class MetricResult:
     extra: Mapping[str, float | int]
     protocol: Protocol
     warnings: tuple[str, ...] = ()
+    per_class: Table | None = None
+    per_image: Table | None = None
 
 
 @dataclass(frozen=True)
@@ -247,6 +257,9 @@ class MetricInfo:
         role: which of an extractor's outputs it takes there, ``pool`` or ``logits``.
         estimator: the estimator and its constants, as protocols carry it.
         equals: the published implementations whose number it is.
+        settings: the constants that its class takes, where one class serves several protocols.
+
+    A metric of several networks names them, their features and their preprocessings with ``|`` between.
     """
 
     id: str
@@ -261,6 +274,7 @@ class MetricInfo:
     role: Literal["pool", "logits"] = "pool"
     estimator: str = ""
     equals: str = ""
+    settings: tuple[tuple[str, int | float], ...] = ()
 
     @property
     def protocol(self) -> Protocol:

@@ -58,6 +58,10 @@ class Labels(Accumulator):
         labels.update(state["values"], state["indices"])
         return labels
 
+    def values(self) -> Int64[Tensor, " n"]:
+        """The class numbers by ascending index, (n,) int64."""
+        return self.state()["values"]
+
     def _sort(self) -> None:
         if not self._values:
             return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Hashable, Mapping, Sequence
 from dataclasses import replace
 
 from genmetrics import distributed
@@ -15,6 +15,7 @@ from genmetrics.engine.plan import Plan, could_meet, make_plan
 from genmetrics.engine.prepare import bind_side, joined_record, prepare_side
 from genmetrics.engine.sides import Side, SourceLike, open_side
 from genmetrics.errors import StatisticsError, UsageError
+from genmetrics.metrics.base import Metric
 from genmetrics.report.report import Report
 from genmetrics.stats.stats import Stats
 from genmetrics.types import UNKNOWN, ExtractorRecord, MetricResult, Need, Progress, Stage
@@ -131,15 +132,18 @@ def build_report(
     """
     began = time.perf_counter()
     results: dict[str, MetricResult] = {}
-    for done, metric in enumerate(plan.metrics):
-        yield Progress("metrics", done, len(plan.metrics), metric.id)
-        result = metric.compute(gen, None if metric.unary else ref)
-        _check_finite(result)
-        known = tuple(dict.fromkeys(text for need in metric.needs for text in cautions.get(need, ())))
-        forced = any(text.startswith(FORCED) for text in known)
-        result = replace(result, warnings=(*result.warnings, *known), protocol=replace(result.protocol, forced=forced))
-        behind = [of_side[need] for of_side in records for need in metric.needs if need in of_side]
-        results[result.id] = _with_provenance(result, behind)
+    for group in _groups(plan.metrics):
+        yield Progress("metrics", len(results), len(plan.metrics), ", ".join(metric.id for metric in group))
+        first = group[0]
+        # Metrics that are computed together are all of one set, or all of two.
+        for metric, found in zip(group, first.compute_together(group, gen, None if first.unary else ref), strict=True):
+            _check_finite(found)
+            known = tuple(dict.fromkeys(text for need in metric.needs for text in cautions.get(need, ())))
+            forced = any(text.startswith(FORCED) for text in known)
+            result = replace(found, warnings=(*found.warnings, *known), protocol=replace(found.protocol, forced=forced))
+            behind = [of_side[need] for of_side in records for need in metric.needs if need in of_side]
+            results[result.id] = _with_provenance(result, behind)
+    results = {metric.id: results[metric.id] for metric in plan.metrics}
     yield Progress("metrics", len(plan.metrics), len(plan.metrics), "done")
     now = time.perf_counter()
     seconds = {**seconds, "metrics": now - began, "total": now - started}
@@ -160,6 +164,15 @@ def build_report(
         notes=notes,
         reused=reused,
     )
+
+
+def _groups(metrics: Sequence[Metric]) -> list[list[Metric]]:
+    """The metrics, those of equal work together, in the order of the first of each."""
+    groups: dict[Hashable, list[Metric]] = {}
+    for metric in metrics:
+        key = ("alone", metric.id) if metric.work is None else ("work", metric.unary, metric.work)
+        groups.setdefault(key, []).append(metric)
+    return list(groups.values())
 
 
 def merged_cautions(*given: Mapping[Need, tuple[str, ...]]) -> dict[Need, tuple[str, ...]]:

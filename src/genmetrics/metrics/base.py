@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import typing
 from abc import ABC, abstractmethod
+from collections.abc import Hashable, Sequence
 
 from genmetrics.accumulators.base import Accumulator
+from genmetrics.accumulators.labels import Labels
 from genmetrics.types import MetricResult, Need, Protocol
 
 __all__ = ["Metric", "SetStatistics"]
@@ -18,6 +20,14 @@ class SetStatistics(typing.Protocol):
     @property
     def num_samples(self) -> int | None:
         """How many images the set has; None if a file of another tool does not say."""
+
+    @property
+    def labels(self) -> Labels | None:
+        """The classes of the images; None if not every image has one."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the classes 0, 1, … where they have any."""
 
     def get(self, need: Need) -> Accumulator:
         """The accumulator that meets a need."""
@@ -39,6 +49,20 @@ class Metric(ABC):
     higher_is_better: bool
     unary: bool
     protocol: Protocol
+
+    @property
+    def work(self) -> Hashable | None:
+        """What a metric has in common with others that are better computed in one go; None if nothing.
+
+        Metrics of one run with equal ``work`` are given together to ``compute_together`` of one of them.
+        """
+        return None
+
+    def compute_together(
+        self, metrics: Sequence[Metric], gen: SetStatistics, ref: SetStatistics | None
+    ) -> list[MetricResult]:
+        """The results of several metrics of equal ``work``, in their order; see ``compute``."""
+        return [metric.compute(gen, ref) for metric in metrics]
 
     @abstractmethod
     def compute(self, gen: SetStatistics, ref: SetStatistics | None) -> MetricResult:

@@ -66,7 +66,8 @@ def resolve_metric(name: str, extractor: str | None, lookup: Lookup) -> MetricIn
 def _after_crop(info: MetricInfo, crop: str | None) -> MetricInfo:
     if crop is None:
         return info
-    return replace(info, id=f"{info.id}.{crop}", preprocess=with_crop(crop, info.preprocess), equals="")
+    cropped = "|".join(with_crop(crop, name) for name in info.preprocess.split("|"))
+    return replace(info, id=f"{info.id}.{crop}", preprocess=cropped, equals="")
 
 
 def _on_extractor(info: MetricInfo, extractor: ExtractorInfo) -> MetricInfo:

@@ -92,6 +92,7 @@ class Report:
                     "extra": dict(result.extra),
                     "protocol": str(result.protocol),
                     "warnings": list(result.warnings),
+                    **_per_class(result),
                 }
                 for name, result in self.metrics.items()
             },
@@ -137,6 +138,11 @@ def _described(side: SideRecord) -> str:
     """A set in words."""
     images = "an unknown number of images" if side.num_samples is None else f"{side.num_samples} images"
     return f"{side.stats_file} ({images} of {side.source})" if side.stats_file else f"{side.source} ({images})"
+
+
+def _per_class(result: MetricResult) -> dict[str, Any]:
+    """The table of single classes, where there is one."""
+    return {} if result.per_class is None else {"per_class": {name: list(v) for name, v in result.per_class.items()}}
 
 
 def _side(side: SideRecord) -> dict[str, Any]:
