@@ -19,8 +19,18 @@ __all__ = ["PEERS", "declare_torchvision_operators", "import_peer"]
 #: The releases that the conformance tests state their tolerances for.
 PEERS = {
     "cleanfid": "clean-fid 0.1.35",
+    "clip": "openai-clip 1.0.1",
+    "clip_mmd": "clip-mmd 0.0.2",
+    "lpips": "lpips 0.1.4",
+    "open_clip": "open_clip_torch 3.3.0",
+    "ot": "POT 0.9.7.post1",
+    "piq": "piq 0.8.0",
+    "prdc": "prdc 0.2",
     "pytorch_fid": "pytorch-fid 0.3.0",
+    "timm": "timm 1.0.31",
     "torch_fidelity": "torch-fidelity 0.4.0",
+    "torchmetrics": "torchmetrics 1.9.0",
+    "vendi_score": "vendi-score 0.0.3",
 }
 
 # The declarations last as long as this object.
