@@ -178,6 +178,6 @@ def test_unknown_crop_before_a_preprocessing(crop: str) -> None:
 def test_unknown_preprocessing() -> None:
     with pytest.raises(
         UnknownNameError,
-        match=r"^unknown preprocessing 'tf-bilinear-299'; did you mean 'tf1-bilinear-299' or 'tf1-bilinear-224-clip'\?$",
+        match=r"^unknown preprocessing 'tf-bilinear-299'; did you mean 'tf1-bilinear-299' or ",
     ):
         get_preprocess("tf-bilinear-299")
