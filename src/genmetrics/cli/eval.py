@@ -50,6 +50,16 @@ def eval_command(
     on_bad_image: options.OnBadImage = "error",
     crop: options.Crop = None,
     labels: options.Labels = None,
+    captions: Annotated[
+        str | None,
+        typer.Option(
+            "--captions",
+            metavar="PATH",
+            help="What each image of GEN is said to show, for clip_score: a .json, .jsonl, .csv, .tsv or .txt file, or "
+            "a folder of texts.",
+            show_default=False,
+        ),
+    ] = None,
     no_cache: options.NoCache = False,
     force: Annotated[
         bool, typer.Option("--force", help="Compare statistics that are not comparable; the report warns of it.")
@@ -100,6 +110,7 @@ def eval_command(
                     on_bad_image=on_bad_image,
                     crop=crop,
                     labels=options.parse_labels(labels or []),
+                    captions=captions,
                     cache=not no_cache,
                     force=force,
                     progress=progress,

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from types import MappingProxyType
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from genmetrics.accumulators.base import Accumulator
-from genmetrics.accumulators.build import build_accumulator
+from genmetrics.accumulators.build import CAPTIONS, build_accumulator
+from genmetrics.engine.captions import CaptionValues
+from genmetrics.engine.feeder import Feeder
 from genmetrics.engine.networks import Networks
 from genmetrics.extractors.base import Extractor
 from genmetrics.preprocess.spec import get_preprocess
@@ -17,14 +21,28 @@ from genmetrics.types import Need
 __all__ = ["FeatureFeeder"]
 
 
-class FeatureFeeder:
+class _Target(Protocol):
+    """What takes features."""
+
+    def update(self, values: Tensor, indices: Tensor) -> None:
+        """Take the (n, d) features of the images with these (n,) indices."""
+
+
+class FeatureFeeder(Feeder):
     """Feeds images to every network that is needed, and each network's features to their accumulators.
 
     Images of any sizes may follow one another: they are collected after the resize, so that the networks see
     full batches.
     """
 
-    def __init__(self, needs: Iterable[Need], networks: Networks, batch_size: int, total: int | None) -> None:
+    def __init__(
+        self,
+        needs: Iterable[Need],
+        networks: Networks,
+        batch_size: int,
+        total: int | None,
+        captions: Mapping[int, str] = MappingProxyType({}),
+    ) -> None:
         """Create empty accumulators.
 
         Args:
@@ -32,25 +50,30 @@ class FeatureFeeder:
             networks: the extractors that the needs name.
             batch_size: images that go through a network at once.
             total: how many images will come in all shards together; None if that is not known.
+            captions: what each image is said to show, by its index; it may grow until an image is fed.
         """
         self.accumulators: dict[Need, Accumulator] = {}
         groups: dict[tuple[str, str], list[Need]] = {}
+        targets: dict[Need, _Target] = {}
         for need in needs:
             width = networks.extractor(need.extractor).features[need.feature]
-            self.accumulators[need] = build_accumulator(need, width, total)
+            held = build_accumulator(need, width, total)
+            self.accumulators[need] = targets[need] = held
+            if need.accumulator == CAPTIONS:
+                targets[need] = CaptionValues(held, need, networks.extractor(need.extractor), captions)
             groups.setdefault((need.extractor, need.preprocess), []).append(need)
         self._device = networks.device
         self._groups = [
-            _Group(networks.extractor(extractor), preprocess, group, self.accumulators, batch_size)
+            _Group(networks.extractor(extractor), preprocess, group, targets, batch_size)
             for (extractor, preprocess), group in groups.items()
         ]
 
     @property
     def num_waiting(self) -> int:
         """How many images were fed and are not through all networks yet."""
-        return max(group.num_waiting for group in self._groups)
+        return max((group.num_waiting for group in self._groups), default=0)
 
-    def add(self, images: Tensor, indices: Tensor) -> None:
+    def add(self, images: Tensor, indices: Tensor, labels: Tensor | None) -> None:
         """Feed (n, 3, h, w) uint8 images with their (n,) int64 indices."""
         on_device = images.to(self._device, non_blocking=True)
         for group in self._groups:
@@ -70,13 +93,13 @@ class _Group:
         extractor: Extractor,
         preprocess: str,
         needs: list[Need],
-        accumulators: dict[Need, Accumulator],
+        targets: Mapping[Need, _Target],
         batch_size: int,
     ) -> None:
         self._extractor = extractor
         self._preprocess = get_preprocess(preprocess)
         self._wanted: Collection[str] = tuple(dict.fromkeys(need.feature for need in needs))
-        self._targets = [(need.feature, accumulators[need]) for need in needs]
+        self._targets = [(need.feature, targets[need]) for need in needs]
         self._batch_size = batch_size
         self._inputs: list[Tensor] = []
         self._indices: list[Tensor] = []
@@ -101,9 +124,9 @@ class _Group:
         features = self._extractor.run(inputs[:count], self._wanted)
         # Metal has no float64, in which the statistics are kept.
         on_host = inputs.device.type == "mps"
-        for name, accumulator in self._targets:
+        for name, target in self._targets:
             values = features[name].cpu() if on_host else features[name]
-            accumulator.update(values, indices[:count])
+            target.update(values, indices[:count])
         self.num_waiting -= count
         self._inputs = [inputs[count:]] if self.num_waiting else []
         self._indices = [indices[count:]] if self.num_waiting else []

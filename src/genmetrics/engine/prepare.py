@@ -96,6 +96,7 @@ class PreparedSide:
                 self.stage,
                 self._images.chosen,
                 keep_logits=self._images.keep_logits,
+                captions=self._options.captions,
             )
             seconds[self.stage] = time.perf_counter() - began
             self._images.memory.keep(computed, self._images.missing)
