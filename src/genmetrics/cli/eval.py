@@ -73,6 +73,15 @@ def eval_command(
             show_default=False,
         ),
     ] = None,
+    per_image: Annotated[
+        Path | None,
+        typer.Option(
+            "--per-image",
+            metavar="FILE.csv",
+            help="Write the figures of single images (of realism, nearest, clip_score …) to FILE.",
+            show_default=False,
+        ),
+    ] = None,
     quiet: options.Quiet = False,
 ) -> None:
     """Measure GEN, alone or against REF, and print a table.
@@ -86,6 +95,12 @@ def eval_command(
             from genmetrics.files import check_writable
 
             check_writable(target)
+        if per_image is not None:
+            from genmetrics.files import check_writable
+            from genmetrics.report.report import check_table_name
+
+            check_table_name(per_image)
+            check_writable(per_image)
         from genmetrics import distributed
         from genmetrics.cli.table import print_report
         from genmetrics.engine.evaluate import evaluate
@@ -120,6 +135,9 @@ def eval_command(
                 distributed.leave()
         if not first:
             return
+        if per_image is not None:
+            report.save_per_image(per_image)
+            say(f"figures of single images: {per_image}")
         if json_file == "-":
             print(report.to_json())
             if not quiet:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -21,6 +21,7 @@ from genmetrics.types import Need
 __all__ = ["FeatureFeeder"]
 
 
+@runtime_checkable
 class _Target(Protocol):
     """What takes features."""
 
@@ -108,7 +109,10 @@ class _Group:
     def add(self, images: Tensor, indices: Tensor) -> None:
         for start in range(0, images.shape[0], self._batch_size):
             part = slice(start, start + self._batch_size)
-            self._inputs.append(self._preprocess(images[part]))
+            inputs = self._preprocess(images[part])
+            if self._inputs and self._inputs[0].shape[1:] != inputs.shape[1:]:
+                self.flush()  # a preprocessing that leaves the size as it is
+            self._inputs.append(inputs)
             self._indices.append(indices[part])
             self.num_waiting += self._inputs[-1].shape[0]
             if self.num_waiting >= self._batch_size:

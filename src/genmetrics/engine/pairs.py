@@ -158,8 +158,9 @@ class PairFeeder(Feeder):
         figures: list[Tensor] = []
         for _, run in itertools.groupby(pairs, key=lambda pair: pair[0].shape):
             alike = list(run)
-            sides = [torch.stack([pair[side] for pair in alike]).to(extractor.device) for side in (0, 1)]
-            found = extractor.distances(preprocess(sides[0]), preprocess(sides[1]))
+            before = torch.stack([first for first, *_ in alike]).to(extractor.device)
+            after = torch.stack([second for _, second, *_ in alike]).to(extractor.device)
+            found = extractor.distances(preprocess(before), preprocess(after))
             figures.append(found.cpu().to(torch.float64))
         return torch.cat(figures)
 

@@ -76,6 +76,13 @@ class PreparedSide:
         missing = self._images.missing if self._images is not None else ()
         return tuple(dict.fromkeys(need.extractor for need in missing))
 
+    def names(self) -> Sequence[str] | None:
+        """What a person finds the images by, by index; None where that is not known."""
+        if self._images is None:
+            return None
+        names, positions = self._images.source.names(), self._images.chosen.positions
+        return names if names is None or positions is None else [names[position] for position in positions]
+
     def complete(self, seconds: dict[str, float]) -> Generator[Progress, None, Stats]:
         """Compute what is missing, and give back all of the side's statistics.
 
