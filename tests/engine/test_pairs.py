@@ -168,7 +168,7 @@ class TestErrors:
         assert gm.evaluate(tmp_path, None, ["gaps_lpips"], crop="pil-bicubic-6")
 
     def test_no_classes(self, images) -> None:
-        with pytest.raises(StatisticsError, match="the images have no classes.*--labels"):
+        with pytest.raises(StatisticsError, match=r"the images have no classes.*--labels"):
             gm.evaluate(images, None, ["gaps_lpips_class"])
 
     def test_one_image(self, images) -> None:
@@ -182,7 +182,7 @@ class TestErrors:
 
     def test_shards_cannot_be_merged(self, images, image_folder, tmp_path) -> None:
         folder = image_folder(6, 8, 6, 0)
-        with pytest.raises(UsageError, match="gaps_lpips.*--shard"):
+        with pytest.raises(UsageError, match=r"gaps_lpips.*--shard"):
             gm.compute_stats(folder, ["gaps_lpips"], shard=Shard(0, 2))
         stats = [gm.compute_stats(images[part], ["gaps_lpips"]) for part in (slice(20), slice(20, 40))]
         with pytest.raises(StatisticsError, match=rf"pair values .* of {GAPS}/distance/native-sym, which are drawn"):

@@ -95,8 +95,8 @@ def iter_compute_stats(
     whole = [need for need in plan.gen_needs if need.accumulator in NO_FEATURES]
     if whole and options.shard.count > 1:
         raise UsageError(
-            f"metric {plan.asking_for(whole[0])!r} draws from a set as a whole, of which '--shard' reads a share; leave "
-            "the metric out here and ask for it of all images"
+            f"metric {plan.asking_for(whole[0])!r} draws from a set as a whole, of which '--shard' reads a share; "
+            "leave the metric out here and ask for it of all images"
         )
     side = open_side(source, "ref", options)
     if side.source is None:

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -51,7 +51,7 @@ class Report:
     seconds: Mapping[str, float]
     notes: tuple[str, ...] = ()
     reused: tuple[Stage, ...] = ()
-    names: Mapping[Stage, Sequence[str]] = MappingProxyType({})
+    names: Mapping[Stage, Sequence[str]] = field(default_factory=lambda: MappingProxyType({}))
 
     def __getitem__(self, name: str) -> MetricResult:
         """The result of a metric.
@@ -165,9 +165,8 @@ class Report:
                 found = [values[rows[index]] if index in rows else "" for index in indices]
                 columns[f"{metric}.{figure}"] = found
                 if figure == "nearest_ref" and "ref" in self.names:
-                    columns[f"{metric}.{figure}_name"] = [
-                        self.names["ref"][int(index)] for index in found if index != ""
-                    ]
+                    names = self.names["ref"]
+                    columns[f"{metric}.{figure}_name"] = ["" if index == "" else names[int(index)] for index in found]
         return columns
 
     def save_per_image(self, path: str | Path) -> None:

@@ -57,8 +57,8 @@ def _check_mergeable(stats: Stats) -> None:
     if whole:
         raise StatisticsError(
             f"'{stats.name}' holds {describe_need(whole[0])}, which are drawn from the set as it is and cannot be "
-            "merged with those of another; build the parts without the metrics that need them, and ask for these of the "
-            "images"
+            "merged with those of another; build the parts without the metrics that need them, and ask for these of "
+            "the images"
         )
     if not stats.side.parts:
         raise StatisticsError(f"'{stats.name}' does not say which images it is of; it cannot be merged")
