@@ -168,7 +168,9 @@ class TestSense:
 class TestTooFew:
     @pytest.mark.parametrize("count", [10, 5000])
     def test_as_many_as_the_smallest_set_are_refused(self, count):
-        with pytest.raises(StatisticsError, match=rf"'fid_inf' fits a line to sets of 5000 .* generated set has {count};"):
+        with pytest.raises(
+            StatisticsError, match=rf"'fid_inf' fits a line to sets of 5000 .* generated set has {count};"
+        ):
             fid_inf(sample(count), sample(30))
         with pytest.raises(StatisticsError, match="'isc_inf' fits a line to sets of 5000"):
             isc_inf(sample(count))

@@ -127,7 +127,9 @@ class TestMatching:
 
     def test_two_numbers_of_one_name_are_one_class(self):
         halves = np.where(OF_REF == 3, 2, OF_REF)
-        twice = compute(stats_of(GEN, np.where(OF_GEN == 3, 2, OF_GEN), ("a", "b", "c")), stats_of(REF, halves, ("a", "b", "c")))
+        twice = compute(
+            stats_of(GEN, np.where(OF_GEN == 3, 2, OF_GEN), ("a", "b", "c")), stats_of(REF, halves, ("a", "b", "c"))
+        )
         same = compute(stats_of(GEN, OF_GEN, ("a", "b", "c", "c")), stats_of(REF, OF_REF, ("a", "b", "c", "c")))
         assert same.value == pytest.approx(twice.value, rel=1e-12)
 
