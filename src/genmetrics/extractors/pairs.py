@@ -23,7 +23,7 @@ class PairExtractor(Extractor):
     """
 
     def distances(
-        self, first: Float32[Tensor, "n 3 h w"], second: Float32[Tensor, "n 3 h w"]
+        self, first: Float32[Tensor, "n 3 h w"], second: Float32[Tensor, "_ 3 _ _"]
     ) -> Float32[Tensor, " n"]:
         """The number of each pair, without gradients and at the extractor's precision.
 

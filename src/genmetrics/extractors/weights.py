@@ -41,7 +41,7 @@ class PublishedWeights:
         extractor: the id of the extractor that it belongs to.
         urls: where it can be had, by file name; all are the same bytes.
         sha256: of the file's bytes.
-        packaged: finds the file inside an installed package; None if no package has it.
+        packaged: finds the file inside an installed package, or gives None; None if no package has it.
         hub: the file of the hub that it is; None if it is none.
         others: the sha256 of other published files that hold the same tensors, by file name; they are taken where
             they are found, and never fetched.
@@ -50,7 +50,7 @@ class PublishedWeights:
     extractor: str
     urls: Mapping[str, str]
     sha256: str
-    packaged: Callable[[], Path] | None = None
+    packaged: Callable[[], Path | None] | None = None
     hub: HubFile | None = None
     others: Mapping[str, str] = field(default_factory=dict)
 
@@ -139,8 +139,8 @@ def find_weights(published: PublishedWeights, given: Path | None = None) -> Weig
     candidates = [folder / name for folder in search_folders() for name in (*published.urls, *published.others)]
     if published.hub is not None:
         candidates.append(published.hub.cached)
-    if published.packaged is not None:
-        candidates.append(published.packaged())
+    if published.packaged is not None and (packaged := published.packaged()) is not None:
+        candidates.append(packaged)
     for path in candidates:
         if path.is_file():
             return _checked(path, published)
