@@ -22,8 +22,9 @@ class FrechetRatio(Metric):
 
     A has as many images as the generated set, but at most half of the reference, and B has the rest; of the generated
     set as many are taken as A has. So both distances are of equally many images, their upward bias is alike, and a
-    model that draws from the reference's own distribution scores about 1. The parts are drawn by NumPy's
-    ``RandomState(seed)``, the reference's first, and are the same images for every network.
+    model that draws from the reference's own distribution scores about 1, or a little more where the floor is noisy.
+    The parts are drawn by NumPy's ``RandomState(seed)``, the reference's first, and are the same images for every
+    network.
 
     Source: the ratio over encoders of arXiv:2604.28190, with a floor from the reference itself in place of a
         published validation set.
