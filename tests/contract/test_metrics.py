@@ -23,9 +23,20 @@ from genmetrics.types import MetricInfo, SideRecord
 SEED, WIDTH, COUNT = 2020, 10, 80
 ALL = METRICS.entries()
 #: Distances that compare all of one set with all of another, by their class.
-DISTANCE_CLASSES = {"FrechetDistance", "KernelDistance"}
+DISTANCE_CLASSES = {
+    "CMMD",
+    "FrechetDistance",
+    "FullKernelDistance",
+    "KernelDistance",
+    "Mind",
+    "MindQuantile",
+    "SlicedWasserstein",
+    "StreamingCMMD",
+}
 #: Metrics whose sense is tested in a file of their own, by their class.
-TESTED_ELSEWHERE: dict[str, str] = {}
+TESTED_ELSEWHERE: dict[str, str] = {
+    "ChunkedInceptionScore": "metrics/test_inception_score.py",
+}
 DISTANCES = [info for info in ALL if info.target.rpartition(":")[2] in DISTANCE_CLASSES]
 FRECHET = [info for info in ALL if info.target.endswith(":FrechetDistance")]
 SCORES = [info for info in ALL if info.target.endswith(":InceptionScore")]
@@ -97,6 +108,10 @@ def test_estimators_agree_with_the_classes_constants() -> None:
     estimators = {info.id: info.estimator for info in ALL}
     assert estimators["kid"] == f"poly3-{KernelDistance.num_subsets}x{KernelDistance.subset_size}"
     assert estimators["isc"] == f"splits{InceptionScore.num_splits}"
+    for info in ALL:
+        for name, number in info.settings:
+            if name in ("num_projections", "chunk"):
+                assert str(number) in info.estimator.split("-"), info.id
     assert {estimators[info.id] for info in FRECHET} == {""}
 
 

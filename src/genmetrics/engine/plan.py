@@ -146,8 +146,9 @@ def unnamed(stats: Stats, need: Need) -> list[Need]:
 
 
 def serving(stats: Stats, need: Need) -> list[Need]:
-    """What is held of a kind from which the need's kind can be had, whatever it is of; the same kind first."""
-    keys = [key for key in stats.accumulators if key.accumulator in (need.accumulator, MAKES_ALL)]
+    """What is held of a kind and settings from which the need's can be had, whatever it is of; the same kind first."""
+    kinds = {(need.accumulator, need.options), (MAKES_ALL, ())}
+    keys = [key for key in stats.accumulators if (key.accumulator, key.options) in kinds]
     return sorted(keys, key=lambda key: key.accumulator != need.accumulator)
 
 
