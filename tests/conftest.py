@@ -51,6 +51,8 @@ def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("GENMETRICS_")]:
             patch.delenv(name)
+        for name in ("HF_HOME", "HF_HUB_CACHE"):
+            patch.delenv(name, raising=False)
         patch.setenv("TORCH_HOME", str(tmp_path_factory.mktemp("torch_home")))
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         # A test that computes something twice means to; tests of the cache give it a folder.
@@ -100,6 +102,16 @@ def inception_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     path = tmp_path_factory.mktemp("weights") / "random-inception.pth"
     torch.save(random_inception_state_dict(), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def vgg16_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Likewise in torchvision's layout of VGG16."""
+    from support.weights import random_state_dict, vgg16_shapes
+
+    path = tmp_path_factory.mktemp("weights") / "random-vgg16.pth"
+    torch.save(random_state_dict(vgg16_shapes()), path)
     return path
 
 

@@ -227,6 +227,7 @@ class ExtractorInfo:
         pool: the feature that distances use unless they name another.
         logits: the class logits that the Inception Score uses; None if the network has no classes.
         licence: the licence of the weights.
+        pairs: whether it compares pairs of images, and has no features of single ones.
     """
 
     id: str
@@ -237,6 +238,7 @@ class ExtractorInfo:
     pool: str
     logits: str | None = None
     licence: str = ""
+    pairs: bool = False
 
 
 @dataclass(frozen=True)

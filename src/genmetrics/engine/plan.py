@@ -120,7 +120,7 @@ def computable(stats: Stats, *, widths_only: bool = False) -> list[Metric]:
     names += [
         f"{info.generic}.{extractor}"
         for extractor in sorted(others)
-        if extractor in EXTRACTORS
+        if extractor in EXTRACTORS and not EXTRACTORS.get(extractor).pairs
         for info in infos
         if info.generic and (info.role == "pool" or EXTRACTORS.get(extractor).logits)
     ]

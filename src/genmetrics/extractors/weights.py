@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from genmetrics.download import DownloadError, download
 from genmetrics.errors import MissingWeightsError, OutputError, WeightsError
+from genmetrics.extractors.hub_files import HubFile
 from genmetrics.files import file_digest
 
 __all__ = [
@@ -39,13 +41,26 @@ class PublishedWeights:
         extractor: the id of the extractor that it belongs to.
         urls: where it can be had, by file name; all are the same bytes.
         sha256: of the file's bytes.
-        packaged: finds the file inside an installed package; None if no package has it.
+        packaged: finds the file inside an installed package, or gives None; None if no package has it.
+        hub: the file of the hub that it is; None if it is none.
+        others: the sha256 of other published files that hold the same tensors, by file name; they are taken where
+            they are found, and never fetched.
     """
 
     extractor: str
     urls: Mapping[str, str]
     sha256: str
-    packaged: Callable[[], Path] | None = None
+    packaged: Callable[[], Path | None] | None = None
+    hub: HubFile | None = None
+    others: Mapping[str, str] = field(default_factory=dict)
+
+    def expected(self, name: str) -> str:
+        """The sha256 of the published file of that name."""
+        return self.others.get(name, self.sha256)
+
+    def is_official(self, sha256: str) -> bool:
+        """Whether a file of that sha256 is a published one."""
+        return sha256 == self.sha256 or sha256 in self.others.values()
 
 
 @dataclass(frozen=True)
@@ -55,12 +70,12 @@ class WeightsFile:
     Attributes:
         path: where it is.
         sha256: of its bytes.
-        official: whether it is the published file.
+        official: whether it is the published file; None where nothing is published under the extractor's name.
     """
 
     path: Path
     sha256: str
-    official: bool
+    official: bool | None
 
 
 def search_folders() -> list[Path]:
@@ -120,10 +135,12 @@ def find_weights(published: PublishedWeights, given: Path | None = None) -> Weig
                 f"{' or '.join(published.urls) or 'a weight file'} (.pth or .safetensors)"
             )
         sha256 = file_sha256(path)
-        return WeightsFile(path, sha256, sha256 == published.sha256)
-    candidates = [folder / name for folder in search_folders() for name in published.urls]
-    if published.packaged is not None:
-        candidates.append(published.packaged())
+        return WeightsFile(path, sha256, published.is_official(sha256))
+    candidates = [folder / name for folder in search_folders() for name in (*published.urls, *published.others)]
+    if published.hub is not None:
+        candidates.append(published.hub.cached)
+    if published.packaged is not None and (packaged := published.packaged()) is not None:
+        candidates.append(packaged)
     for path in candidates:
         if path.is_file():
             return _checked(path, published)
@@ -132,11 +149,11 @@ def find_weights(published: PublishedWeights, given: Path | None = None) -> Weig
 
 def _checked(path: Path, published: PublishedWeights) -> WeightsFile:
     sha256 = file_sha256(path)
-    official = sha256 == published.sha256
+    official = published.is_official(sha256)
     if not official and os.environ.get(ALLOW_UNOFFICIAL) != "1":
         raise WeightsError(
             f"'{path}' has the published name of the weights of {published.extractor!r} but other content "
-            f"(sha256 {sha256[:12]}…, published {published.sha256[:12]}…); it may be a broken download. Delete it, "
+            f"(sha256 {sha256[:12]}…, published {published.expected(path.name)[:12]}…); it may be a broken download. Delete it, "
             f"or use it knowingly with '--weights {path}' or {ALLOW_UNOFFICIAL}=1"
         )
     return WeightsFile(path, sha256, official)
@@ -176,7 +193,8 @@ def fetch_weights(
 
 def _missing(published: PublishedWeights, reason: str) -> MissingWeightsError:
     names = " or ".join(published.urls)
-    folders = " and ".join(f"'{folder}'" for folder in search_folders())
+    places = [*search_folders(), *([] if published.hub is None else [published.hub.cached.parent])]
+    folders = " and ".join(f"'{folder}'" for folder in places)
     return MissingWeightsError(
         f"extractor {published.extractor!r} has no weights here: looked for {names} in {folders}; downloading "
         f"failed: {reason}\n"
@@ -200,6 +218,8 @@ def load_state_dict(path: Path, extractor: str) -> dict[str, Tensor]:
         hint = ""
         if path.suffix == ".pb":
             hint = f"; a TensorFlow graph is made usable by 'genmetrics weights convert {path}'"
+        elif _is_torchscript(path):
+            hint = "; it is a TorchScript archive, which is code: give the state dict of what is in it"
         raise WeightsError(
             f"weights '{path}' for extractor {extractor!r} cannot be read as a torch or safetensors state dict "
             f"(it is damaged, or holds more than tensors, which is never loaded){hint}"
@@ -212,11 +232,19 @@ def load_state_dict(path: Path, extractor: str) -> dict[str, Tensor]:
     return dict(loaded)
 
 
-def fresh_module(module: type[nn.Module], state: dict[str, Tensor], path: Path, extractor: str) -> nn.Module:
+def _is_torchscript(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith("/constants.pkl") for name in archive.namelist())
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
+def fresh_module(module: Callable[[], nn.Module], state: dict[str, Tensor], path: Path, extractor: str) -> nn.Module:
     """A network in evaluation mode with the given weights.
 
     Args:
-        module: the network's class, which needs no arguments.
+        module: makes the network; called without arguments.
         state: its state dict; ``num_batches_tracked`` may be absent, for it plays no part here.
         path: where the state came from, for messages.
         extractor: the extractor's id, for messages.

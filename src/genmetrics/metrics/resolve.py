@@ -79,6 +79,11 @@ def _on_extractor(info: MetricInfo, extractor: ExtractorInfo) -> MetricInfo:
             f"metric {info.id!r} is a layer or variant of {info.extractor!r} and has no counterpart on "
             f"{extractor.id!r}; on other extractors ask for: {usable}"
         )
+    if extractor.pairs:
+        raise UsageError(
+            f"metric {info.id!r} needs features of single images, and {extractor.id!r} compares pairs of images; choose "
+            "another extractor (`genmetrics list extractors` has them all)"
+        )
     feature = extractor.logits if info.role == "logits" else extractor.pool
     if feature is None:
         raise UsageError(

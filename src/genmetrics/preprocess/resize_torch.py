@@ -1,4 +1,4 @@
-"""The two resizes that torch itself has and published protocols use."""
+"""The resizes that torch itself has and published protocols use."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from jaxtyping import Float32
 from torch import Tensor
 
-__all__ = ["resize_torch_bicubic_antialias", "resize_torch_bilinear"]
+__all__ = ["resize_torch_bicubic_antialias", "resize_torch_bicubic_antialias_raw", "resize_torch_bilinear"]
 
 
 def resize_torch_bilinear(
@@ -36,3 +36,17 @@ def resize_torch_bicubic_antialias(
     tests/preprocess/test_resize_torch.py.
     """
     return F.interpolate(images, size=size, mode="bicubic", antialias=True).clamp_(0, 255)
+
+
+def resize_torch_bicubic_antialias_raw(
+    images: Float32[Tensor, "n c h w"], size: tuple[int, int]
+) -> Float32[Tensor, "n c out_h out_w"]:
+    """Resize bicubically with antialiasing; at edges the result leaves the range of the input.
+
+    Args:
+        images: (n, c, h, w) float32, any range.
+        size: output height and width.
+
+    Matches: EDM2's ``calculate_metrics.py``, which neither clips nor rounds.
+    """
+    return F.interpolate(images, size=size, mode="bicubic", antialias=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from types import MappingProxyType
+from typing import Literal
 
 import torch
 from jaxtyping import Float32, UInt8
@@ -11,18 +13,33 @@ from torch import Tensor
 
 from genmetrics.errors import UnknownNameError
 from genmetrics.preprocess.crop_id import split_crop
+from genmetrics.preprocess.resize_pil import resize_pil_bicubic_f32, resize_pil_bicubic_u8
 from genmetrics.preprocess.resize_tf1 import resize_tf1_bilinear
-from genmetrics.preprocess.resize_torch import resize_torch_bicubic_antialias, resize_torch_bilinear
+from genmetrics.preprocess.resize_torch import (
+    resize_torch_bicubic_antialias,
+    resize_torch_bicubic_antialias_raw,
+    resize_torch_bilinear,
+)
 from genmetrics.registry import did_you_mean
 
-__all__ = ["PREPROCESS", "Preprocess", "get_preprocess", "with_crop"]
+__all__ = ["BYTE_RESIZERS", "PREPROCESS", "RESIZERS", "Fit", "Preprocess", "get_preprocess", "with_crop"]
 
 Resizer = Callable[[Tensor, tuple[int, int]], Tensor]
+Channels = tuple[float, float, float]
+Scale = tuple[Channels, Channels]
+Fit = Literal["squash", "cover", "square"]
 
+#: Resizes of float32 images.
 RESIZERS: dict[str, Resizer] = {
     "tf1-bilinear": resize_tf1_bilinear,
     "torch-bilinear": resize_torch_bilinear,
     "torch-bicubic-antialias": resize_torch_bicubic_antialias,
+    "torch-bicubic-antialias-raw": resize_torch_bicubic_antialias_raw,
+}
+#: Resizes of uint8 images, which therefore come before any division.
+BYTE_RESIZERS: dict[str, Resizer] = {
+    "pil-bicubic": resize_pil_bicubic_u8,
+    "pil-bicubic-f32": resize_pil_bicubic_f32,
 }
 
 # Pixels resized in one go. On a CPU the working set should stay in cache; a GPU wants whole batches.
@@ -35,29 +52,34 @@ class Preprocess:
     """How uint8 images become a network's input.
 
     The steps, in order: centre crop, conversion to float32, division by ``divisor``, resize, and
-    ``(x - mean) / std`` per channel.
+    ``(x - mean) / std`` per channel; ``divide_after`` moves the division behind the resize.
 
     Attributes:
         id: the name that protocols carry. It stands for all the other fields.
-        resizer: which resize.
-        size: height and width of the network's input.
+        resizer: which resize; ``none`` where ``size`` is None.
+        size: height and width of the network's input; None leaves images at the size that they have.
         mean: per channel, on the scale after ``divisor``.
         std: per channel, likewise.
-        divisor: 1 keeps 0..255 through the resize, 255 makes 0..1 of it.
+        divisor: 1 keeps 0..255, 255 makes 0..1 of it.
         crop: the side of the centred square that is kept, as a fraction of the shorter side; None keeps
             the whole image and squashes it to ``size``.
         source_crop: the id of the crop and resize that images have undergone as they were read, before all of
             this; the source does it, to 8 bits.
+        fit: how an image that is not square becomes ``size``. ``squash`` distorts it; ``square`` resizes its centre
+            square alone; ``cover`` brings its shorter side to ``size`` and keeps the centre.
+        divide_after: whether the division comes after the resize; always where that resizes 8-bit images.
     """
 
     id: str
     resizer: str
-    size: tuple[int, int]
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    size: tuple[int, int] | None
+    mean: Channels
+    std: Channels
     divisor: float = 1.0
     crop: float | None = None
     source_crop: str | None = None
+    fit: Fit = "squash"
+    divide_after: bool = False
 
     def __call__(self, images: UInt8[Tensor, "n 3 h w"]) -> Float32[Tensor, "n 3 out_h out_w"]:
         """Carry it out on the images' own device.
@@ -67,7 +89,9 @@ class Preprocess:
         """
         if self.crop is not None:
             images = _centre_square(images, self.crop)
-        height, width = self.size
+        if self.fit == "square":
+            images = _square(images)
+        height, width = self.size or images.shape[2:]
         out = torch.empty((images.shape[0], 3, height, width), dtype=torch.float32, device=images.device)
         budget = _CPU_PIXELS if images.device.type == "cpu" else _GPU_PIXELS
         step = max(1, budget // (images.shape[2] * images.shape[3]))
@@ -76,17 +100,46 @@ class Preprocess:
         return out
 
     def as_dict(self) -> dict[str, object]:
-        """The fields, for a report."""
-        return asdict(self)
+        """The fields, for a report; those that came later are left out where they do nothing."""
+        fields = asdict(self)
+        return {name: value for name, value in fields.items() if name not in _LATER or value != _LATER[name]}
 
     def _normalised(self, images: Tensor) -> Tensor:
-        pixels = images.to(torch.float32)
-        if self.divisor != 1.0:
-            pixels = pixels.div_(self.divisor)
-        resized = RESIZERS[self.resizer](pixels, self.size)
+        if self.resizer in BYTE_RESIZERS:
+            pixels = self._resized(images, BYTE_RESIZERS[self.resizer]).to(torch.float32)
+        else:
+            pixels = images.to(torch.float32)
+            if self.divisor != 1.0 and not self.divide_after:
+                pixels = pixels.div_(self.divisor)
+            if self.size is not None:
+                pixels = self._resized(pixels, RESIZERS[self.resizer])
+        if self.divisor != 1.0 and self.divide_after:
+            pixels = pixels / self.divisor
         mean = torch.tensor(self.mean, dtype=torch.float32, device=images.device)[:, None, None]
         std = torch.tensor(self.std, dtype=torch.float32, device=images.device)[:, None, None]
-        return (resized - mean).div_(std)
+        return (pixels - mean).div_(std)
+
+    def _resized(self, images: Tensor, resize: Resizer) -> Tensor:
+        assert self.size is not None
+        if self.fit != "cover":
+            return resize(images, self.size)
+        height, width = images.shape[2:]
+        side = self.size[0]
+        longer = int(side * max(height, width) / min(height, width))
+        covering = (longer, side) if width <= height else (side, longer)
+        top, left = (round((length - side) / 2) for length in covering)
+        return resize(images, covering)[:, :, top : top + side, left : left + side]
+
+
+# What a preprocessing that was recorded before these fields were thought of does.
+_LATER: Mapping[str, object] = MappingProxyType({"fit": "squash", "divide_after": False})
+
+
+def _square(images: Tensor) -> Tensor:
+    height, width = images.shape[2:]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return images[:, :, top : top + side, left : left + side]
 
 
 def _centre_square(images: Tensor, fraction: float) -> Tensor:
@@ -96,13 +149,32 @@ def _centre_square(images: Tensor, fraction: float) -> Tensor:
     return images[:, :, top : top + side, left : left + side]
 
 
+_IMAGENET: Scale = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+_CLIP: Scale = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
+_SYMMETRIC: Scale = ((128.0,) * 3, (128.0,) * 3)
+
+
+def _tf1(name: str, size: int, scale: Scale) -> Preprocess:
+    """torch-fidelity's for its networks other than Inception, which stays on 0..255."""
+    mean, std = ((255 * red, 255 * green, 255 * blue) for red, green, blue in scale)
+    return Preprocess(f"tf1-bilinear-{size}-{name}", "tf1-bilinear", (size, size), mean, std)
+
+
+def _divided_after(name: str, resizer: str, size: int, scale: Scale, fit: Fit = "squash") -> Preprocess:
+    """Resized on 0..255, then ``(x / 255 - mean) / std``."""
+    mean, std = scale
+    return Preprocess(name, resizer, (size, size), mean, std, divisor=255.0, fit=fit, divide_after=True)
+
+
 PREPROCESS: dict[str, Preprocess] = {
     spec.id: spec
     for spec in (
         # The 2015 Inception graph's own: official FID, torch-fidelity, StyleGAN, EDM, ADM.
-        Preprocess("tf1-bilinear-299", "tf1-bilinear", (299, 299), (128.0,) * 3, (128.0,) * 3),
+        Preprocess("tf1-bilinear-299", "tf1-bilinear", (299, 299), *_SYMMETRIC),
         # pytorch-fid: on [0, 1], then 2x - 1, which (x - 0.5) / 0.5 equals bit for bit.
         Preprocess("torch-bilinear-299", "torch-bilinear", (299, 299), (0.5,) * 3, (0.5,) * 3, divisor=255.0),
+        # clean-fid's mode "clean".
+        Preprocess("pil-bicubic-f32-299", "pil-bicubic-f32", (299, 299), *_SYMMETRIC),
         # EfficientNet-Lite's evaluation: centred square of 224/256 of the shorter side, (x - 127) / 128.
         Preprocess(
             "crop875-bicubic-224",
@@ -112,6 +184,20 @@ PREPROCESS: dict[str, Preprocess] = {
             (128.0,) * 3,
             crop=0.875,
         ),
+        # dgm-eval's DINOv2, and EDM2's; torch-fidelity's DINOv2 and VGG16.
+        _divided_after("pil-bicubic-224-imagenet", "pil-bicubic", 224, _IMAGENET),
+        _divided_after("torch-bicubic-antialias-224", "torch-bicubic-antialias-raw", 224, _IMAGENET),
+        _tf1("imagenet", 224, _IMAGENET),
+        # torch-fidelity's CLIP.
+        _tf1("clip", 224, _CLIP),
+        _tf1("clip", 336, _CLIP),
+        # clean-fid's CLIP, which is OpenAI's own for CLIP; CMMD's.
+        _divided_after("pil-bicubic-crop-224-clip", "pil-bicubic", 224, _CLIP, "cover"),
+        _divided_after("square-pil-bicubic-224-clip", "pil-bicubic", 224, _CLIP, "square"),
+        _divided_after("square-pil-bicubic-336-clip", "pil-bicubic", 336, _CLIP, "square"),
+        # For comparing images pair by pair, at the size that they have: -1..1, and 0..255.
+        Preprocess("native-sym", "none", None, (1.0,) * 3, (1.0,) * 3, divisor=127.5),
+        Preprocess("native-255", "none", None, (0.0,) * 3, (1.0,) * 3),
     )
 }
 
