@@ -6,7 +6,13 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-__all__ = ["centred_row_factor", "covariance_factor", "nuclear_norm_of_product", "polynomial_kernel"]
+__all__ = [
+    "centred_row_factor",
+    "covariance_factor",
+    "nuclear_norm_of_product",
+    "polynomial_kernel",
+    "unit_rows",
+]
 
 
 def centred_row_factor(rows: Float64[Tensor, "n d"]) -> Float64[Tensor, "n d"]:
@@ -63,3 +69,14 @@ def polynomial_kernel(
         coef0: the constant term.
     """
     return (x @ y.T).mul_(gamma).add_(coef0).pow_(degree)
+
+
+def unit_rows(rows: Float64[Tensor, "n d"]) -> Float64[Tensor, "n d"]:
+    """The rows divided by their Euclidean norms, however small or large these are.
+
+    Args:
+        rows: (n, d) float64, none of them zero.
+    """
+    # Squares of values below 1e-154 are zero: the largest value of each row is brought to 1 first.
+    scaled = rows / rows.abs().amax(dim=1, keepdim=True)
+    return scaled.div_(scaled.norm(dim=1, keepdim=True))

@@ -234,3 +234,102 @@ def test_other_widths_are_refused() -> None:
         Moments(8).update(torch.zeros((2, 5)), torch.arange(2))
     with pytest.raises(StatisticsError, match="feature width 8 and feature width 5 cannot be merged"):
         Moments(8).merge(Moments(5))
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def fed_unit(rows: np.ndarray, *sizes: int) -> Moments:
+    moments, start = Moments(rows.shape[1], unit_norm=True), 0
+    for size in (*sizes, len(rows) - sum(sizes)):
+        moments.update(torch.from_numpy(rows[start : start + size]), torch.arange(start, start + size))
+        start += size
+    return moments
+
+
+PHASES = [WIDTH - 2, WIDTH, 5 * WIDTH]
+
+
+@pytest.mark.parametrize("count", PHASES)
+def test_rows_of_unit_norm(count: int) -> None:
+    rows = features(count, seed=count, offset=0.5)
+    assert_is(fed_unit(rows, 2, 3), unit(rows))
+    # Negative control: the rows as they came have other moments.
+    with pytest.raises(AssertionError):
+        assert_is(fed(rows), unit(rows))
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e-30, 1e30, 1e200])
+def test_norms_whose_squares_do_not_fit(scale: float) -> None:
+    rows = features(20)
+    assert_is(fed_unit(scale * rows), unit(rows), rtol=1e-11)
+
+
+@pytest.mark.parametrize("count", PHASES)
+def test_unit_norm_is_taken_once(count: int) -> None:
+    """Neither a merge nor a file divides a second time: the rows come back to the last bit."""
+    rows = features(count, seed=3)
+    moments = fed_unit(rows, 2)
+    state = moments.state()
+    back = Moments.from_state(state)
+    assert back.unit_norm and int(state["unit_norm"]) == 1
+    merged = moments.merge(Moments(WIDTH, unit_norm=True))
+    for other in (back, merged):
+        assert other.state().keys() == state.keys()
+        assert all(torch.equal(value, state[name]) for name, value in other.state().items())
+        other.update(torch.from_numpy(features(9, seed=4)), torch.arange(9))
+        assert_is(other, np.concatenate((unit(rows), unit(features(9, seed=4)))))
+
+
+@pytest.mark.parametrize("count", PHASES)
+def test_a_state_without_the_setting_is_of_rows_as_they_came(count: int) -> None:
+    """Files from before there was one stay readable, and are written as they were."""
+    state = fed(features(count)).state()
+    assert "unit_norm" not in state
+    assert not Moments.from_state(state).unit_norm
+
+
+def test_unlike_norms_are_not_merged() -> None:
+    with pytest.raises(StatisticsError, match=r"^statistics with unit_norm True and unit_norm False cannot be merged$"):
+        fed_unit(features(5)).merge(fed(features(5)))
+
+
+@pytest.mark.parametrize("count", [WIDTH - 3, 5 * WIDTH])
+def test_zero_rows_are_refused_by_index_and_leave_no_trace(count: int) -> None:
+    moments, rows = fed_unit(features(count)), features(4)
+    rows[[0, 2]] = 0
+    with pytest.raises(
+        StatisticsError,
+        match=r"^the features of 2 image\(s\) are all zero \(indices 50, 52\): they have no direction and cannot be "
+        r"scaled to unit norm\. Look at these images and the weights of the network$",
+    ):
+        moments.update(torch.from_numpy(rows), torch.arange(50, 54))
+    assert_is(moments, unit(features(count)))
+    fed(rows)  # as they are, zeros are features like others
+
+
+@pytest.mark.parametrize("count", [1, *PHASES])
+def test_second_moment(count: int) -> None:
+    rows = features(count, seed=count, offset=2.0)
+    expected = rows.T @ rows / count
+    moments = fed(rows, count // 2)
+    np.testing.assert_allclose(moments.second_moment().numpy(), expected, rtol=0, atol=1e-12 * np.abs(expected).max())
+    smaller = moments.smaller_second_moment().numpy()
+    assert len(smaller) == (count if count <= WIDTH else WIDTH)
+    values, ours = np.linalg.eigvalsh(expected), np.linalg.eigvalsh(smaller)
+    np.testing.assert_allclose(ours[::-1], values[::-1][: len(ours)], rtol=1e-9, atol=1e-12 * values[-1])
+    if count > 1:
+        with pytest.raises(AssertionError):
+            np.testing.assert_allclose(np.cov(rows.T), expected, rtol=1e-3)
+
+
+def test_second_moment_of_nothing_and_of_no_count_is_refused() -> None:
+    for figure in ("second_moment", "smaller_second_moment"):
+        with pytest.raises(StatisticsError, match=r"^0 image\(s\): a mean and covariance need at least 1; add images$"):
+            getattr(Moments(WIDTH), figure)()
+        uncounted = Moments.from_covariance(fed(features(20)).mean(), fed(features(20)).covariance(), None)
+        with pytest.raises(
+            StatisticsError, match=r"^a second moment cannot be had from a mean and covariance of an unknown number"
+        ):
+            getattr(uncounted, figure)()

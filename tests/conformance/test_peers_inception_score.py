@@ -11,11 +11,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from genmetrics.accumulators.base import Accumulator
+from genmetrics.accumulators.build import build_accumulator
 from genmetrics.accumulators.softmax_sums import SoftmaxSums
 from genmetrics.extractors import EXTRACTORS
-from genmetrics.metrics.base import SetStatistics
+from genmetrics.metrics.base import Metric
 from genmetrics.metrics.resolve import build_metrics
-from genmetrics.types import Need
+from genmetrics.stats.stats import Stats
+from genmetrics.types import MetricResult, SideRecord
 from support.peers import import_peer
 
 fidelity = import_peer("torch_fidelity.metric_isc")
@@ -36,19 +39,10 @@ def draw_logits(count: int, classes: int = 1008) -> Tensor:
     return torch.from_numpy(logits.astype(np.float32))
 
 
-class _OneSet(SetStatistics):
-    """What the metric sees of a set that has its softmax sums alone."""
-
-    def __init__(self, sums: SoftmaxSums) -> None:
-        self._sums = sums
-
-    @property
-    def num_samples(self) -> int:
-        return self._sums.num_samples
-
-    def get(self, need: Need) -> SoftmaxSums:
-        assert need.accumulator == "softmax_sums"
-        return self._sums
+def scored(metric: Metric, sums: Accumulator) -> MetricResult:
+    """Of a set that has its softmax sums alone."""
+    side = SideRecord("drawn", "array", sums.num_samples, "0" * 64)
+    return metric.compute(Stats({metric.needs[0]: sums}, side, {}, SEED), None)
 
 
 def ours(logits: Tensor, seed: int = SEED, total: int | None = None, backwards: bool = False) -> tuple[float, float]:
@@ -60,7 +54,7 @@ def ours(logits: Tensor, seed: int = SEED, total: int | None = None, backwards: 
     batches = torch.arange(len(logits)).split(150)
     for indices in reversed(batches) if backwards else batches:
         sums.update(logits[indices], indices)
-    result = metric.compute(_OneSet(sums), None)
+    result = scored(metric, sums)
     return result.value, result.extra["std"]
 
 
@@ -134,3 +128,48 @@ class TestToldApart:
         mean, spread = ours(draw_logits(1003))
         wrong = (mean, spread * (NUM_SPLITS / (NUM_SPLITS - 1)) ** 0.5)
         assert errors(wrong, theirs(draw_logits(1003)))[1] > 100 * TOLERANCE
+
+
+def adm_transcribed(logits: Tensor, split_size: int = 5000) -> float:
+    """guided-diffusion's evaluator (22e0df8): float32, consecutive splits, a short last one counts as much."""
+    preds = logits.softmax(dim=1).numpy()
+    scores = []
+    for start in range(0, len(preds), split_size):
+        part = preds[start : start + split_size]
+        divergence = part * (np.log(part) - np.log(np.expand_dims(np.mean(part, 0), 0)))
+        scores.append(np.exp(np.mean(np.sum(divergence, 1))))
+    return float(np.mean(scores))
+
+
+def ours_adm(logits: Tensor, total: int | None) -> float:
+    (metric,) = build_metrics(["isc_adm"], None, EXTRACTORS.get, SEED)
+    sums = build_accumulator(metric.needs[0], logits.shape[1], total)
+    for indices in torch.arange(len(logits)).split(900):
+        sums.update(logits[indices], indices)
+    return scored(metric, sums).value
+
+
+class TestADM:
+    @pytest.mark.parametrize("total_known", [True, False], ids=["known-total", "unknown-total"])
+    @pytest.mark.parametrize("count", [300, 5000, 11_200])
+    def test_score(self, count, total_known):
+        logits = draw_logits(count, 100)
+        found, expected = ours_adm(logits, count if total_known else None), adm_transcribed(logits)
+        print(f"ours {found}, theirs {expected}, relative {abs(found - expected) / expected:.1e}")
+        assert abs(found - expected) / expected <= TOLERANCE
+
+    def test_the_order_decides(self):
+        """Negative control, and the trap: sorted by class a set scores far below the same set permuted."""
+        logits = draw_logits(11_200, 100)
+        mixed = logits[np.random.RandomState(0).permutation(len(logits))]
+        in_order, permuted = adm_transcribed(logits), adm_transcribed(mixed)
+        print(f"in order {in_order:.2f}, permuted {permuted:.2f}, isc {ours(logits)[0]:.2f}")
+        assert in_order < 0.85 * permuted
+        assert abs(ours_adm(mixed, None) - in_order) / in_order > 1e4 * TOLERANCE
+        assert ours(logits)[0] > 1.2 * in_order
+
+    def test_a_short_last_split_that_counts_by_its_size(self):
+        logits = draw_logits(11_200, 100)
+        scores = [adm_transcribed(part) for part in logits.split(5000)]
+        wrong = float(np.average(scores, weights=[5000, 5000, 1200]))
+        assert abs(ours_adm(logits, None) - wrong) / wrong > 1e3 * TOLERANCE

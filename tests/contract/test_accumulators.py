@@ -56,7 +56,11 @@ def pixels(count: int) -> Tensor:
 
 def moments_figures(moments: Accumulator) -> dict[str, np.ndarray]:
     assert isinstance(moments, Moments)
-    return {"mean": moments.mean().numpy(), "covariance": moments.covariance().numpy()}
+    return {
+        "mean": moments.mean().numpy(),
+        "covariance": moments.covariance().numpy(),
+        "second moment": moments.second_moment().numpy(),
+    }
 
 
 def bank_figures(bank: Accumulator) -> dict[str, np.ndarray]:
@@ -79,12 +83,27 @@ CASES = {
     "moments, rows": Case("moments", lambda: Moments(2 * TOTAL), floats(2 * TOTAL), moments_figures),
     "moments, between": Case("moments", lambda: Moments(TOTAL // 2), floats(TOTAL // 2), moments_figures),
     **{kind: Case(kind, lambda: Scalars(2), floats(2), bank_figures) for kind in (PAIRS, CAPTIONS, PATHS)},
+    "moments of unit norm, folded": Case(
+        "moments", lambda: Moments(WIDTH, unit_norm=True), floats(WIDTH), moments_figures
+    ),
+    "moments of unit norm, rows": Case(
+        "moments", lambda: Moments(2 * TOTAL, unit_norm=True), floats(2 * TOTAL), moments_figures
+    ),
+    "moments of unit norm, between": Case(
+        "moments", lambda: Moments(TOTAL // 2, unit_norm=True), floats(TOTAL // 2), moments_figures
+    ),
     "feature_bank": Case("feature_bank", lambda: FeatureBank(WIDTH), floats(WIDTH), bank_figures),
     "softmax_sums, total known": Case(
         "softmax_sums", lambda: SoftmaxSums(WIDTH, 4, 2020, TOTAL), floats(WIDTH), sums_figures
     ),
     "softmax_sums, total unknown": Case(
         "softmax_sums", lambda: SoftmaxSums(WIDTH, 4, 2020, None), floats(WIDTH), sums_figures
+    ),
+    "softmax_sums, chunks, total known": Case(
+        "softmax_sums", lambda: SoftmaxSums(WIDTH, 0, 0, TOTAL, chunk=7), floats(WIDTH), sums_figures
+    ),
+    "softmax_sums, chunks, total unknown": Case(
+        "softmax_sums", lambda: SoftmaxSums(WIDTH, 0, 0, None, chunk=7), floats(WIDTH), sums_figures
     ),
     "content": Case(None, ContentDigest, pixels, content_figures, floats=False),
 }

@@ -25,14 +25,26 @@ SEED, WIDTH, COUNT = 2020, 10, 80
 ALL = METRICS.entries()
 #: Distances that compare all of one set with all of another, by their class.
 DISTANCE_CLASSES = {
-    "FrechetDistance",
-    "KernelDistance",
+    "CMMD",
     "FrechetAtInfinity",
+    "FrechetDistance",
     "FrechetRatio",
+    "FullKernelDistance",
     "IntraClassFrechet",
+    "KernelDistance",
+    "Mind",
+    "MindQuantile",
+    "SlicedWasserstein",
+    "StreamingCMMD",
 }
 #: Metrics whose sense is tested in a file of their own, by their class.
-TESTED_ELSEWHERE: dict[str, str] = {"InceptionScoreAtInfinity": "metrics/test_infinity.py"}
+TESTED_ELSEWHERE: dict[str, str] = {
+    "ChunkedInceptionScore": "metrics/test_inception_score.py",
+    "ClipScore": "engine/test_caption_scores.py",
+    "InceptionScoreAtInfinity": "metrics/test_infinity.py",
+    "PairDiversity": "engine/test_pairs.py",
+    "PathLength": "engine/test_paths.py",
+}
 #: How many samples a metric needs that refuses fewer than its protocol has, by its class.
 COUNTS = {"FrechetAtInfinity": 5200, "InceptionScoreAtInfinity": 5200}
 DISTANCES = [info for info in ALL if info.target.rpartition(":")[2] in DISTANCE_CLASSES]
@@ -112,6 +124,10 @@ def test_estimators_agree_with_the_classes_constants() -> None:
     estimators = {info.id: info.estimator for info in ALL}
     assert estimators["kid"] == f"poly3-{KernelDistance.num_subsets}x{KernelDistance.subset_size}"
     assert estimators["isc"] == f"splits{InceptionScore.num_splits}"
+    for info in ALL:
+        for name, number in info.settings:
+            if name in ("num_projections", "chunk"):
+                assert str(number) in info.estimator.split("-"), info.id
     assert {estimators[info.id] for info in FRECHET} == {""}
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from genmetrics.accumulators.build import build_accumulator
+from genmetrics.accumulators.labels import Labels
 from genmetrics.accumulators.softmax_sums import SoftmaxSums
 from genmetrics.errors import StatisticsError
 from genmetrics.metrics import METRICS
-from genmetrics.metrics.inception_score import InceptionScore
+from genmetrics.metrics.inception_score import ChunkedInceptionScore, InceptionScore
 from genmetrics.stats.stats import Stats
 from genmetrics.types import MetricResult, SideRecord
 
@@ -90,3 +94,75 @@ def test_seed_is_part_of_the_need() -> None:
 def test_fewer_images_than_splits_are_refused() -> None:
     with pytest.raises(StatisticsError, match=r"^9 image\(s\) cannot fill the 10 splits of the Inception Score"):
         score(np.zeros((9, 4)))
+
+
+ADM = METRICS.get("isc_adm")
+CHUNK = 40
+
+
+def score_of_runs(logits: np.ndarray, labels: np.ndarray | None = None, known: bool = True) -> MetricResult:
+    """With runs of 40 in place of 5,000."""
+    metric = ChunkedInceptionScore(replace(ADM, settings=(("chunk", CHUNK),)), SEED)
+    (need,) = metric.needs
+    assert need.options == (("chunk", CHUNK),)
+    sums = build_accumulator(need, logits.shape[1], len(logits) if known else None)
+    sums.update(torch.from_numpy(logits.astype(np.float32)), torch.arange(len(logits)))
+    held = None
+    if labels is not None:
+        held = Labels()
+        held.update(torch.from_numpy(labels), torch.arange(len(labels)))
+    side = SideRecord("synthetic", "array", len(logits), "0" * 64)
+    return metric.compute(Stats({need: sums}, side, {}, SEED, held), None)
+
+
+def sorted_classes(count: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Logits that are sure of a class each, sorted by it."""
+    labels = np.sort(np.arange(count) % classes)
+    logits = 0.1 * np.random.default_rng(0).standard_normal((count, classes)) + 12 * np.eye(classes)[labels]
+    return logits, labels
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["total known", "total unknown"])
+@pytest.mark.parametrize("count", [1, 39, 40, 41, 200, 230])
+def test_runs_are_in_order_and_the_last_counts_as_much(count: int, known: bool) -> None:
+    logits = 2 * np.random.default_rng(1).standard_normal((count, 12))
+    probs = np.exp(logits.astype(np.float32).astype(np.float64))
+    probs /= probs.sum(axis=1, keepdims=True)
+    runs = [probs[start : start + CHUNK] for start in range(0, count, CHUNK)]
+    scores = [np.exp(np.mean([np.sum(p * np.log(p / run.mean(axis=0))) for p in run])) for run in runs]
+    result = score_of_runs(logits, known=known)
+    assert result.value == pytest.approx(np.mean(scores), rel=1e-12)
+    assert result.extra["std"] == pytest.approx(np.std(scores), rel=1e-9, abs=1e-12)
+    assert (result.extra["num_splits"], result.extra["split_size"]) == (len(runs), CHUNK)
+
+
+def test_images_sorted_by_class_score_as_many_classes_as_a_run_holds() -> None:
+    """ADM's trap: of 20 perfect classes a run of 40 holds two, and the permuted score sees them all."""
+    logits, labels = sorted_classes(400, 20)
+    of_runs, permuted = score_of_runs(logits, labels), score(logits)
+    print(f"in order {of_runs.value:.2f}, permuted {permuted.value:.2f}")
+    assert 1.9 < of_runs.value < 2.1
+    assert permuted.value > 14
+    assert of_runs.warnings == (
+        "the images are in the order of their classes: no run of 40 holds more than 2 of 20 classes, which caps the "
+        "score. 'isc' permutes the images",
+    )
+    mixed = np.random.default_rng(1).permutation(400)
+    shuffled = score_of_runs(logits[mixed], labels[mixed])
+    assert shuffled.value > 14
+    assert shuffled.warnings == ()
+
+
+def test_a_single_run_and_images_without_classes_are_not_warned_of() -> None:
+    logits, labels = sorted_classes(40, 4)
+    assert score_of_runs(logits, labels).warnings == ()
+    logits, _ = sorted_classes(400, 20)
+    assert score_of_runs(logits).warnings == ()
+    assert score_of_runs(logits, np.zeros(400, dtype=np.int64)).warnings == ()
+
+
+def test_runs_of_the_registered_metric_are_adms() -> None:
+    (need,) = ChunkedInceptionScore(ADM, 7).needs
+    assert (need.extractor, need.feature, need.preprocess) == (ISC.extractor, ISC.feature, ISC.preprocess)
+    assert need.options == (("chunk", 5000),)
+    assert ADM.generic is None

@@ -55,10 +55,19 @@ def stats() -> gm.Stats:
             Need(NET, "tf1-bilinear-299", "2048", "moments"): filled(Moments(WIDTH)),
             Need(NET, "torch-bilinear-299", "2048", "moments"): filled(Moments(WIDTH), seed=1),
             Need(NET, "tf1-bilinear-299", "768", "moments"): filled(Moments(WIDTH + SIZE)),
+            Need(NET, "tf1-bilinear-299", "2048", "moments", (("unit_norm", 1),)): filled(
+                Moments(WIDTH, unit_norm=True)
+            ),
+            Need(NET, "tf1-bilinear-299", "768", "moments", (("unit_norm", 1),)): filled(
+                Moments(WIDTH + SIZE, unit_norm=True)
+            ),
             Need(NET, "tf1-bilinear-299", "2048", "feature_bank"): filled(FeatureBank(WIDTH)),
             Need(NET, "tf1-bilinear-299", "logits", "softmax_sums", splits): filled(SoftmaxSums(WIDTH, 4, 2020, SIZE)),
             Need(NET, "torch-bilinear-299", "logits", "softmax_sums", splits): filled(
                 SoftmaxSums(WIDTH, 4, 2020, None)
+            ),
+            Need(NET, "tf1-bilinear-299", "logits", "softmax_sums", (("chunk", 7),)): filled(
+                SoftmaxSums(WIDTH, 0, 0, SIZE, chunk=7)
             ),
         },
         side,

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from genmetrics.errors import StatisticsError
 
-__all__ = ["Accumulator", "check_finite", "check_same"]
+__all__ = ["Accumulator", "check_finite", "check_nonzero", "check_same"]
 
 Self = TypeVar("Self", bound="Accumulator")
 Value = TypeVar("Value")
@@ -62,11 +62,21 @@ def check_finite(values: Tensor, indices: Tensor) -> None:
     """Raise a ``StatisticsError`` that names the samples with NaN or infinite values, if there are any."""
     finite = torch.isfinite(values).flatten(1).all(dim=1)
     if not bool(finite.all()):
-        bad = indices[~finite.cpu()].tolist()
-        shown = ", ".join(str(index) for index in bad[:10]) + (", …" if len(bad) > 10 else "")
+        bad = indices[~finite.cpu()]
         raise StatisticsError(
-            f"the features of {len(bad)} image(s) contain NaN or infinity (indices {shown}); no number computed "
+            f"the features of {len(bad)} image(s) contain NaN or infinity (indices {_listed(bad)}); no number computed "
             "from them would mean anything. Look at these images, the weights, and the precision of the network"
+        )
+
+
+def check_nonzero(values: Tensor, indices: Tensor) -> None:
+    """Raise a ``StatisticsError`` that names the samples whose features are all zero, if there are any."""
+    zero = (values == 0).flatten(1).all(dim=1)
+    if bool(zero.any()):
+        bad = indices[zero.cpu()]
+        raise StatisticsError(
+            f"the features of {len(bad)} image(s) are all zero (indices {_listed(bad)}): they have no direction and "
+            "cannot be scaled to unit norm. Look at these images and the weights of the network"
         )
 
 
@@ -74,3 +84,8 @@ def check_same(what: str, ours: Value, theirs: Value) -> None:
     """Raise a ``StatisticsError`` if two accumulators to be merged differ in a setting."""
     if ours != theirs:
         raise StatisticsError(f"statistics with {what} {ours} and {what} {theirs} cannot be merged")
+
+
+def _listed(indices: Tensor) -> str:
+    shown = ", ".join(str(index) for index in indices[:10].tolist())
+    return shown + (", …" if len(indices) > 10 else "")

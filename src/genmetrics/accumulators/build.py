@@ -44,10 +44,12 @@ def build_accumulator(need: Need, width: int, total: int | None) -> Accumulator:
     """
     options = dict(need.options)
     if need.accumulator == "moments":
-        return Moments(width)
+        return Moments(width, unit_norm=bool(options.get("unit_norm", 0)))
     if need.accumulator == "feature_bank":
         return FeatureBank(width)
     if need.accumulator == "softmax_sums":
+        if "chunk" in options:
+            return SoftmaxSums(width, 0, 0, total, chunk=options["chunk"])
         return SoftmaxSums(width, options["num_splits"], options["seed"], total)
     if need.accumulator in NO_FEATURES:
         return Scalars(2)

@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
-from genmetrics.accumulators.base import Accumulator, check_finite, check_same
+from genmetrics.accumulators.base import Accumulator, check_finite, check_nonzero, check_same
 from genmetrics.errors import StatisticsError
-from genmetrics.linalg import centred_row_factor, covariance_factor
+from genmetrics.linalg import centred_row_factor, covariance_factor, unit_rows
 
 __all__ = ["Moments"]
 
@@ -24,6 +24,9 @@ class Moments(Accumulator):
     samples exact. Beyond that the rows are folded in by the pairwise update of Chan et al., which is right for
     features of any offset and scale, where sums of squares cancel.
 
+    With ``unit_norm`` every row is divided by its Euclidean norm in float64 before anything else, and all figures
+    are of the unit vectors.
+
     Source: Chan, Golub and LeVeque 1979, equation 2.1.
     Matches: ``numpy.mean`` and ``numpy.cov`` (ddof 1) to 1e-12 relative; tests/accumulators/test_moments.py.
     """
@@ -32,8 +35,9 @@ class Moments(Accumulator):
     #: does not say. Such moments can be compared, and neither fed nor merged.
     counted: bool
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, *, unit_norm: bool = False) -> None:
         self.width = width
+        self.unit_norm = unit_norm
         self.num_samples = 0
         self.counted = True
         self._rows: list[Tensor] = []
@@ -42,30 +46,30 @@ class Moments(Accumulator):
         self._factor: Tensor | None = None
 
     def update(self, values: Tensor, indices: Int64[Tensor, " n"]) -> None:
-        """Feed (n, d) features of any floating dtype."""
+        """Feed (n, d) features of any floating dtype.
+
+        Raises:
+            StatisticsError: if a value is NaN or infinite, or a row that is to be of unit norm is zero.
+        """
         self._require_count()
         check_same("feature width", self.width, values.shape[1])
         check_finite(values, indices)
-        if values.shape[0] == 0:
-            return
-        self._factor = None
         rows = values.detach().to(torch.float64, copy=True)
-        if self._m2 is None and self.num_samples + rows.shape[0] <= self.width:
-            self._rows.append(rows)
-            self.num_samples += rows.shape[0]
-            return
-        self._fold_kept_rows()
-        self._fold(rows)
+        if self.unit_norm:
+            check_nonzero(rows, indices)
+            rows = unit_rows(rows)
+        self._add(rows)
 
     def merge(self, other: Moments) -> Moments:
         """The moments of both sample sets, on the CPU."""
         check_same("feature width", self.width, other.width)
+        check_same("unit_norm", self.unit_norm, other.unit_norm)
         self._require_count()
         other._require_count()
-        merged = Moments(self.width)
+        merged = Moments(self.width, unit_norm=self.unit_norm)
         if self._m2 is None and other._m2 is None:
             for rows in (*self._rows, *other._rows):
-                merged.update(rows.cpu(), torch.arange(rows.shape[0]))
+                merged._add(rows.to("cpu", copy=True))
             return merged
         merged._m2 = torch.zeros((self.width, self.width), dtype=torch.float64)
         merged._mean = torch.zeros(self.width, dtype=torch.float64)
@@ -74,23 +78,32 @@ class Moments(Accumulator):
         return merged
 
     def state(self) -> dict[str, Tensor]:
-        """``count`` (-1 if unknown), and either ``rows`` (n, d) or ``mean`` (d,) and ``m2`` (d, d)."""
-        count = torch.tensor(self.num_samples if self.counted else -1)
+        """``count`` (-1 if unknown), and either ``rows`` (n, d) or ``mean`` (d,) and ``m2`` (d, d).
+
+        Of rows of unit norm also ``unit_norm``, 1; a state without it is of rows as they came.
+        """
+        state = {"count": torch.tensor(self.num_samples if self.counted else -1)}
+        if self.unit_norm:
+            state["unit_norm"] = torch.tensor(1)
         if self._m2 is None or self._mean is None:
-            return {"count": count, "rows": self._kept_rows().cpu()}
+            return {**state, "rows": self._kept_rows().cpu()}
         # Copies: feeding goes on in place.
-        return {"count": count, "mean": self._mean.cpu().clone(), "m2": self._m2.cpu().clone()}
+        return {**state, "mean": self._mean.cpu().clone(), "m2": self._m2.cpu().clone()}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Tensor]) -> Moments:
         """The moments whose ``state()`` this is."""
+        unit_norm = "unit_norm" in state and bool(state["unit_norm"])
         if "rows" in state:
-            moments = cls(int(state["rows"].shape[1]))
-            moments.update(state["rows"], torch.arange(state["rows"].shape[0]))
+            rows = state["rows"].to(torch.float64, copy=True)
+            check_finite(rows, torch.arange(rows.shape[0]))
+            moments = cls(int(rows.shape[1]), unit_norm=unit_norm)
+            # These are of unit norm already; dividing once more would change their last digits.
+            moments._add(rows)
             return moments
         if int(state["count"]) < 0:
             return cls.from_covariance(state["mean"], state["m2"], None)
-        moments = cls(int(state["mean"].shape[0]))
+        moments = cls(int(state["mean"].shape[0]), unit_norm=unit_norm)
         moments.num_samples = int(state["count"])
         moments._mean = state["mean"].clone()
         moments._m2 = state["m2"].clone()
@@ -138,6 +151,30 @@ class Moments(Accumulator):
         factor = self.factor()
         return factor.T @ factor
 
+    def second_moment(self) -> Float64[Tensor, "d d"]:
+        """The uncentred second moment XᵀX/n of the rows X, (d, d) float64.
+
+        Raises:
+            StatisticsError: of no samples, or of an unknown number of them.
+        """
+        self._require_known("a second moment")
+        self._require(1)
+        if self._m2 is None or self._mean is None:
+            rows = self._kept_rows()
+            return (rows.T @ rows) / self.num_samples
+        return torch.addr(self._m2 / self.num_samples, self._mean, self._mean)
+
+    def smaller_second_moment(self) -> Float64[Tensor, "k k"]:
+        """XXᵀ/n where the rows X are kept, else XᵀX/n; either has the same eigenvalues, but for zeros.
+
+        Raises:
+            StatisticsError: of no samples, or of an unknown number of them.
+        """
+        if self._m2 is not None or self.num_samples == 0:
+            return self.second_moment()
+        rows = self._kept_rows()
+        return (rows @ rows.T) / self.num_samples
+
     def total_variance(self) -> float:
         """The trace of the covariance."""
         self._require(2)
@@ -158,11 +195,30 @@ class Moments(Accumulator):
                 self._factor = covariance_factor(self._m2 / (self.num_samples - 1))
         return self._factor
 
+    def _add(self, rows: Float64[Tensor, "n d"]) -> None:
+        """Take rows as they are, which are ours from here on."""
+        if rows.shape[0] == 0:
+            return
+        self._factor = None
+        if self._m2 is None and self.num_samples + rows.shape[0] <= self.width:
+            self._rows.append(rows)
+            self.num_samples += rows.shape[0]
+            return
+        self._fold_kept_rows()
+        self._fold(rows)
+
     def _require_count(self) -> None:
         if not self.counted:
             raise StatisticsError(
                 "a mean and covariance of an unknown number of images cannot be merged or added to; make the "
                 "statistics again from the images, or say how many: `genmetrics stats convert IN OUT --num-samples N`"
+            )
+
+    def _require_known(self, figure: str) -> None:
+        if not self.counted:
+            raise StatisticsError(
+                f"{figure} cannot be had from a mean and covariance of an unknown number of images; say how many: "
+                "`genmetrics stats convert IN OUT --num-samples N`"
             )
 
     def _require(self, count: int) -> None:

@@ -23,19 +23,23 @@ class SoftmaxSums(Accumulator):
     are permuted by NumPy's ``RandomState(seed)`` and cut into even, contiguous splits. Where the total is not
     known before the pass, the logits are kept until the sums are asked for (4·k bytes a sample), and a
     sample's place among the indices that arrived takes the place of its index.
+
+    With ``chunk`` there is no permutation: the splits are the consecutive runs of so many indices, the last as long as
+    what is left, and ``num_splits`` and ``seed`` are 0.
     """
 
-    def __init__(self, width: int, num_splits: int, seed: int, total: int | None) -> None:
+    def __init__(self, width: int, num_splits: int, seed: int, total: int | None, *, chunk: int = 0) -> None:
         self.width = width
-        self.num_splits = num_splits
         self.seed = seed
         self.total = total
+        self.chunk = chunk
+        self.num_splits = -(-(total or 0) // chunk) if chunk else num_splits
         self.num_samples = 0
         self._kept = FeatureBank(width) if total is None else None
-        self._splits = None if total is None else _split_of_index(total, num_splits, seed)
-        self._counts = torch.zeros(num_splits, dtype=torch.float64)
-        self._sums = torch.zeros((num_splits, width), dtype=torch.float64)
-        self._negentropy = torch.zeros(num_splits, dtype=torch.float64)
+        self._splits = None if total is None else self._split_of_each_index(total)
+        self._counts = torch.zeros(self.num_splits, dtype=torch.float64)
+        self._sums = torch.zeros((self.num_splits, width), dtype=torch.float64)
+        self._negentropy = torch.zeros(self.num_splits, dtype=torch.float64)
 
     def update(self, values: Tensor, indices: Int64[Tensor, " n"]) -> None:
         """Feed (n, k) logits of any floating dtype."""
@@ -49,9 +53,9 @@ class SoftmaxSums(Accumulator):
 
     def merge(self, other: SoftmaxSums) -> SoftmaxSums:
         """The sums over both sample sets."""
-        for name in ("width", "num_splits", "seed", "total"):
+        for name in ("width", "num_splits", "seed", "total", "chunk"):
             check_same(name, getattr(self, name), getattr(other, name))
-        merged = SoftmaxSums(self.width, self.num_splits, self.seed, self.total)
+        merged = SoftmaxSums(self.width, self.num_splits, self.seed, self.total, chunk=self.chunk)
         merged.num_samples = self.num_samples + other.num_samples
         if self._kept is not None and other._kept is not None:
             merged._kept = self._kept.merge(other._kept)
@@ -61,11 +65,9 @@ class SoftmaxSums(Accumulator):
         return merged
 
     def state(self) -> dict[str, Tensor]:
-        """``setting`` (num_splits, seed, total or -1, width), then the sums or the kept logits."""
-        setting = torch.tensor(
-            [self.num_splits, self.seed, -1 if self.total is None else self.total, self.width],
-            dtype=torch.int64,
-        )
+        """``setting`` (num_splits, seed, total or -1, width, and of chunks their size), then the sums or the logits."""
+        numbers = [self.num_splits, self.seed, -1 if self.total is None else self.total, self.width]
+        setting = torch.tensor([*numbers, self.chunk] if self.chunk else numbers, dtype=torch.int64)
         if self._kept is not None:
             return {"setting": setting, **self._kept.state()}
         # Copies: feeding goes on in place.
@@ -79,8 +81,8 @@ class SoftmaxSums(Accumulator):
     @classmethod
     def from_state(cls, state: Mapping[str, Tensor]) -> SoftmaxSums:
         """The accumulator whose ``state()`` this is."""
-        num_splits, seed, total, width = (int(value) for value in state["setting"])
-        sums = cls(width, num_splits, seed, None if total < 0 else total)
+        num_splits, seed, total, width, *chunk = (int(value) for value in state["setting"])
+        sums = cls(width, num_splits, seed, None if total < 0 else total, chunk=chunk[0] if chunk else 0)
         if sums._kept is not None:
             sums._kept = FeatureBank.from_state(state)
             sums.num_samples = sums._kept.num_samples
@@ -101,13 +103,15 @@ class SoftmaxSums(Accumulator):
         Raises:
             StatisticsError: if there are fewer samples than splits, or other than the announced total.
         """
-        if self.num_samples < self.num_splits:
+        least = max(self.num_splits, 1)
+        if self.num_samples < least:
             raise StatisticsError(
-                f"{self.num_samples} image(s) cannot fill the {self.num_splits} splits of the Inception Score; "
-                f"add images (at least {self.num_splits}, thousands for a number worth reporting)"
+                f"{self.num_samples} image(s) cannot fill the {least} splits of the Inception Score; "
+                f"add images (at least {least}, thousands for a number worth reporting)"
             )
         if self._kept is not None:
-            complete = SoftmaxSums(self.width, self.num_splits, self.seed, self._kept.num_samples)
+            total = self._kept.num_samples
+            complete = SoftmaxSums(self.width, self.num_splits, self.seed, total, chunk=self.chunk)
             rows = self._kept.rows()
             for start in range(0, rows.shape[0], 1024):
                 block = rows[start : start + 1024]
@@ -120,6 +124,11 @@ class SoftmaxSums(Accumulator):
         marginal = self._sums / self._counts[:, None]
         divergences: Tensor = self._negentropy / self._counts - torch.special.xlogy(marginal, marginal).sum(dim=1)
         return divergences
+
+    def _split_of_each_index(self, total: int) -> Tensor:
+        if self.chunk:
+            return torch.arange(total) // self.chunk
+        return _split_of_index(total, self.num_splits, self.seed)
 
     def _add(self, values: Tensor, indices: Tensor) -> None:
         assert self._splits is not None

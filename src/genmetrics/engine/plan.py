@@ -147,9 +147,11 @@ def unnamed(stats: Stats, need: Need) -> list[Need]:
 
 
 def serving(stats: Stats, need: Need) -> list[Need]:
-    """What is held of a kind from which the need's kind can be had, whatever it is of; the same kind first."""
-    kinds = (need.accumulator,) if need.accumulator in NO_FEATURES else (need.accumulator, MAKES_ALL)
-    keys = [key for key in stats.accumulators if key.accumulator in kinds]
+    """What is held of a kind and settings from which the need's can be had, whatever it is of; the same kind first."""
+    kinds = {(need.accumulator, need.options)}
+    if need.accumulator not in NO_FEATURES:
+        kinds.add((MAKES_ALL, ()))
+    keys = [key for key in stats.accumulators if (key.accumulator, key.options) in kinds]
     return sorted(keys, key=lambda key: key.accumulator != need.accumulator)
 
 

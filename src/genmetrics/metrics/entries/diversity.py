@@ -6,6 +6,9 @@ from genmetrics.types import MetricInfo
 
 __all__ = ["ENTRIES"]
 
+_CHUNK = 5000
+
+
 ENTRIES: tuple[MetricInfo, ...] = (
     MetricInfo(
         "isc",
@@ -20,5 +23,19 @@ ENTRIES: tuple[MetricInfo, ...] = (
         role="logits",
         estimator="splits10",
         equals="torch-fidelity, improved-gan",
+    ),
+    MetricInfo(
+        "isc_adm",
+        "genmetrics.metrics.inception_score:ChunkedInceptionScore",
+        f"Inception Score, mean over consecutive runs of {_CHUNK:,} images in their order",
+        "inception-v3.tf2015",
+        "logits_unbiased",
+        "tf1-bilinear-299",
+        higher_is_better=True,
+        unary=True,
+        role="logits",
+        estimator=f"runs-of-{_CHUNK}",
+        equals="ADM's evaluator (guided-diffusion)",
+        settings=(("chunk", _CHUNK),),
     ),
 )

@@ -6,18 +6,78 @@ from genmetrics.types import MetricInfo
 
 __all__ = ["ENTRIES"]
 
-ENTRIES: tuple[MetricInfo, ...] = (
-    MetricInfo(
-        "kid",
-        "genmetrics.metrics.kernel:KernelDistance",
-        "Kernel Inception Distance, mean over 100 subsets of 1,000",
-        "inception-v3.tf2015",
-        "2048",
-        "tf1-bilinear-299",
+_INCEPTION = ("inception-v3.tf2015", "2048", "tf1-bilinear-299")
+_DIRECTIONS = 1000
+
+
+def _distance(
+    name: str,
+    target: str,
+    summary: str,
+    network: tuple[str, str, str],
+    estimator: str,
+    equals: str,
+    settings: tuple[tuple[str, int], ...] = (),
+) -> MetricInfo:
+    extractor, feature, preprocess = network
+    return MetricInfo(
+        name,
+        f"genmetrics.metrics.{target}",
+        summary,
+        extractor,
+        feature,
+        preprocess,
         higher_is_better=False,
         unary=False,
-        generic="kid",
-        estimator="poly3-100x1000",
-        equals="torch-fidelity, with its seed and order of draws",
+        generic=name,
+        estimator=estimator,
+        equals=equals,
+        settings=settings,
+    )
+
+
+ENTRIES: tuple[MetricInfo, ...] = (
+    _distance(
+        "kid",
+        "kernel:KernelDistance",
+        "Kernel Inception Distance, mean over 100 subsets of 1,000",
+        _INCEPTION,
+        "poly3-100x1000",
+        "torch-fidelity, with its seed and order of draws",
+    ),
+    _distance(
+        "kid_full",
+        "kernel_full:FullKernelDistance",
+        "Kernel Inception Distance over all pairs of images, with a standard error",
+        _INCEPTION,
+        "poly3-full",
+        "the unbiased estimate of KID's paper, of which `kid` is a random approximation",
+    ),
+    _distance(
+        "mind",
+        "transport:Mind",
+        f"Monge Inception Distance over {_DIRECTIONS:,} directions",
+        _INCEPTION,
+        f"sliced-w2-{_DIRECTIONS}-subsampled",
+        "torch-fidelity 0.5.0-dev, with its seed and order of draws",
+        (("num_projections", _DIRECTIONS),),
+    ),
+    _distance(
+        "mind_quantile",
+        "transport:MindQuantile",
+        "Monge Inception Distance of all images of sets of unlike sizes",
+        _INCEPTION,
+        f"sliced-w2-{_DIRECTIONS}-quantile",
+        "`mind` for sets of equal size; POT's one-dimensional transport cost for others",
+        (("num_projections", _DIRECTIONS),),
+    ),
+    _distance(
+        "sliced_wasserstein",
+        "transport:SlicedWasserstein",
+        f"sliced 2-Wasserstein distance over {_DIRECTIONS:,} directions",
+        _INCEPTION,
+        f"sliced-w2-{_DIRECTIONS}-root",
+        "POT, with the same directions",
+        (("num_projections", _DIRECTIONS),),
     ),
 )

@@ -101,10 +101,10 @@ def _kind(path: Path) -> str:
 def _chosen(needs: Sequence[Need], path: Path, name: str) -> Need:
     """The one need that an npz of that name can meet from statistics that meet these."""
     kind = _kind(path)
-    # Moments can be made from kept features.
-    kinds = {kind, "feature_bank"}
+    # Moments can be made from kept features; those of rows of unit norm are no mean and covariance of the features.
+    kinds = {(kind, ()), ("feature_bank", ())}
     found = list(
-        dict.fromkeys(replace(need, accumulator=kind, options=()) for need in needs if need.accumulator in kinds)
+        dict.fromkeys(replace(need, accumulator=kind) for need in needs if (need.accumulator, need.options) in kinds)
     )
     what, metric = ("features", "kid") if kind == "feature_bank" else ("mean and covariance", "fid")
     if not found:

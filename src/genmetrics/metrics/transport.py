@@ -1,0 +1,192 @@
+"""Optimal transport between feature sets along random directions: MIND and the sliced Wasserstein distance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple, cast
+
+import torch
+from jaxtyping import Float, Float32, Float64, Int64
+from torch import Tensor
+
+from genmetrics.accumulators.feature_bank import FeatureBank
+from genmetrics.errors import StatisticsError
+from genmetrics.metrics.base import Metric, SetStatistics
+from genmetrics.types import MetricInfo, MetricResult, Need
+
+__all__ = [
+    "Mind",
+    "MindQuantile",
+    "SlicedWasserstein",
+    "random_directions",
+    "sliced_transport_costs",
+    "subsampled_pair",
+]
+
+_ROWS, _DIRECTIONS = 8192, 64
+
+
+class _Grid(NamedTuple):
+    """The steps of two quantile functions on their common grid: which sample of either, and how long the step is."""
+
+    of_gen: Int64[Tensor, " steps"]
+    of_ref: Int64[Tensor, " steps"]
+    weight: Float64[Tensor, " steps"]
+
+
+def random_directions(num: int, width: int, generator: torch.Generator) -> Float32[Tensor, "num d"]:
+    """Directions that are uniform on the sphere, (num, width) float32 of unit norm.
+
+    Args:
+        num: how many.
+        width: of the feature.
+        generator: a torch generator on the CPU.
+    """
+    drawn = torch.randn(num, width, generator=generator, dtype=torch.float32)
+    return drawn.div_(drawn.norm(dim=1, keepdim=True).clamp_min(1e-12))
+
+
+def subsampled_pair(
+    gen: Float32[Tensor, "n d"], ref: Float32[Tensor, "m d"], generator: torch.Generator
+) -> tuple[Float32[Tensor, "k d"], Float32[Tensor, "k d"]]:
+    """Both sets with as many samples as the smaller has, drawn from the larger without replacement.
+
+    Args:
+        gen: (n, d).
+        ref: (m, d).
+        generator: a torch generator on the CPU, of which nothing is drawn where the sizes are equal.
+    """
+    size = min(len(gen), len(ref))
+    pair = [
+        side if len(side) == size else side[torch.randperm(len(side), generator=generator)[:size]]
+        for side in (gen, ref)
+    ]
+    return pair[0], pair[1]
+
+
+def sliced_transport_costs(
+    gen: Float32[Tensor, "n d"],
+    ref: Float32[Tensor, "m d"],
+    directions: Float32[Tensor, "num d"],
+    dtype: torch.dtype = torch.float64,
+) -> Float64[Tensor, " num"]:
+    """The squared 2-Wasserstein distance of the two sets' projections on each direction.
+
+    In one dimension it is ∫₀¹ (F⁻¹ − G⁻¹)² of the quantile functions, which are step functions: exact for sets of any
+    two sizes as a sum over the merged grid of i/n and j/m. Projections are computed a few directions at a time.
+
+    Args:
+        gen: (n, d) features.
+        ref: (m, d) features.
+        directions: (num, d), of unit norm.
+        dtype: in which the projections are computed; the sums are float64 in any case.
+
+    Source: Bonneel et al. 2015, "Sliced and Radon Wasserstein Barycenters of Measures".
+    Matches: POT 0.9.7's ``wasserstein_1d`` with p = 2 to 1e-9 relative; tests/conformance/test_peers_transport.py.
+    """
+    grid = _merged_grid(len(gen), len(ref))
+    costs = []
+    for block in torch.split(directions.to(dtype), _DIRECTIONS):
+        ours = _projected(gen, block).sort(dim=1).values[:, grid.of_gen]
+        theirs = _projected(ref, block).sort(dim=1).values[:, grid.of_ref]
+        costs.append((ours - theirs).to(torch.float64).square_() @ grid.weight)
+    return torch.cat(costs)
+
+
+def _projected(rows: Tensor, directions: Float[Tensor, "num d"]) -> Float[Tensor, "num n"]:
+    return torch.cat([directions @ block.to(directions.dtype).T for block in torch.split(rows, _ROWS)], dim=1)
+
+
+def _merged_grid(n: int, m: int) -> _Grid:
+    """The common steps of quantile functions of n and of m samples; in units of 1/(nm) their ends are whole."""
+    ends = torch.unique(torch.cat((torch.arange(1, n + 1) * m, torch.arange(1, m + 1) * n)))
+    starts = torch.cat((torch.zeros(1, dtype=torch.int64), ends[:-1]))
+    return _Grid(starts // m, starts // n, (ends - starts).to(torch.float64) / (n * m))
+
+
+class _SlicedMetric(Metric):
+    """What the metrics along random directions have in common."""
+
+    higher_is_better = False
+    unary = False
+
+    def __init__(self, info: MetricInfo, seed: int) -> None:
+        self.id = info.id
+        self.needs = (Need(info.extractor, info.preprocess, info.feature, "feature_bank"),)
+        self.protocol = info.protocol
+        self.seed = seed
+        self.num_projections = int(dict(info.settings)["num_projections"])
+
+    def _rows(self, gen: SetStatistics, ref: SetStatistics | None) -> Iterator[Tensor]:
+        assert ref is not None
+        for name, side in (("generated", gen), ("reference", ref)):
+            bank = cast(FeatureBank, side.get(self.needs[0]))
+            if bank.num_samples < 2:
+                raise StatisticsError(
+                    f"{self.id!r} needs at least 2 images on each side; the {name} side has {bank.num_samples}. Add "
+                    "images"
+                )
+            yield bank.rows()
+
+    def _result(self, value: float, num_gen: int, num_ref: int, warnings: tuple[str, ...] = ()) -> MetricResult:
+        extra = {"num_projections": self.num_projections, "num_gen": num_gen, "num_ref": num_ref}
+        return MetricResult(self.id, value, extra, self.protocol, warnings)
+
+
+class Mind(_SlicedMetric):
+    """Monge Inception Distance as published: 3d times the mean squared transport cost over 1,000 directions.
+
+    The draws are of a torch generator on the CPU with the given seed: first, where the sizes differ, the subset of the
+    larger side, then the directions.
+
+    Source: Berthet et al. 2026 (arXiv:2605.06797), with alpha = 3d.
+    Matches: torch-fidelity's unreleased 0.5.0 (2026-05), transcribed, to 1e-5 relative, its draws included;
+    tests/conformance/test_peers_transport.py.
+    """
+
+    def compute(self, gen: SetStatistics, ref: SetStatistics | None) -> MetricResult:
+        """The distance of as many images as the smaller side has."""
+        ours, theirs = self._rows(gen, ref)
+        generator = torch.Generator().manual_seed(self.seed)
+        pair = subsampled_pair(ours, theirs, generator)
+        width, size = ours.shape[1], len(pair[0])
+        directions = random_directions(self.num_projections, width, generator)
+        costs = sliced_transport_costs(*pair, directions, torch.float32)
+        warnings: tuple[str, ...] = ()
+        if len(ours) != len(theirs):
+            larger = "generated" if len(ours) > size else "reference"
+            warnings = (
+                f"{size} of the {max(len(ours), len(theirs))} {larger} images were used, as many as the other side "
+                "has; 'mind_quantile' uses them all",
+            )
+        return self._result(3 * width * float(costs.mean()), size, size, warnings)
+
+
+class MindQuantile(_SlicedMetric):
+    """MIND with the exact transport cost between sets of unlike sizes: no image is thrown away.
+
+    The directions are of a torch generator on the CPU with the given seed and depend on nothing else. For equal sizes
+    it is ``mind``.
+    """
+
+    def compute(self, gen: SetStatistics, ref: SetStatistics | None) -> MetricResult:
+        """3d times the mean squared transport cost of all images."""
+        ours, theirs = self._rows(gen, ref)
+        directions = random_directions(self.num_projections, ours.shape[1], torch.Generator().manual_seed(self.seed))
+        costs = sliced_transport_costs(ours, theirs, directions)
+        return self._result(3 * ours.shape[1] * float(costs.mean()), len(ours), len(theirs))
+
+
+class SlicedWasserstein(_SlicedMetric):
+    """The sliced 2-Wasserstein distance: the root of the mean squared transport cost over 1,000 directions.
+
+    Source: Bonneel et al. 2015; Rabin et al. 2011, "Wasserstein Barycenter and Its Application to Texture Mixing".
+    Matches: POT 0.9.7 with the same projections to 1e-9 relative; tests/conformance/test_peers_transport.py.
+    """
+
+    def compute(self, gen: SetStatistics, ref: SetStatistics | None) -> MetricResult:
+        """In feature units; the directions are those of ``mind_quantile``."""
+        ours, theirs = self._rows(gen, ref)
+        directions = random_directions(self.num_projections, ours.shape[1], torch.Generator().manual_seed(self.seed))
+        costs = sliced_transport_costs(ours, theirs, directions)
+        return self._result(float(costs.mean()) ** 0.5, len(ours), len(theirs))
