@@ -25,7 +25,15 @@ ALL = METRICS.entries()
 #: Distances that compare all of one set with all of another, by their class.
 DISTANCE_CLASSES = {"FrechetDistance", "KernelDistance"}
 #: Metrics whose sense is tested in a file of their own, by their class.
-TESTED_ELSEWHERE: dict[str, str] = {}
+TESTED_ELSEWHERE: dict[str, str] = {
+    "PrecisionRecall": "metrics/test_precision_recall.py",
+    "DensityCoverage": "metrics/test_precision_recall.py",
+    "ClippedDensityCoverage": "metrics/test_clipped.py",
+    "RealismScore": "metrics/test_memorisation.py",
+    "Authenticity": "metrics/test_memorisation.py",
+    "NearestReference": "metrics/test_memorisation.py",
+    "MemorisationInformedFrechetDistance": "metrics/test_memorisation.py",
+}
 DISTANCES = [info for info in ALL if info.target.rpartition(":")[2] in DISTANCE_CLASSES]
 FRECHET = [info for info in ALL if info.target.endswith(":FrechetDistance")]
 SCORES = [info for info in ALL if info.target.endswith(":InceptionScore")]
@@ -98,6 +106,9 @@ def test_estimators_agree_with_the_classes_constants() -> None:
     assert estimators["kid"] == f"poly3-{KernelDistance.num_subsets}x{KernelDistance.subset_size}"
     assert estimators["isc"] == f"splits{InceptionScore.num_splits}"
     assert {estimators[info.id] for info in FRECHET} == {""}
+    for info in ALL:
+        if "k" in dict(info.settings):
+            assert re.match(r"k(\d+)-", info.estimator)[1] == str(dict(info.settings)["k"])
 
 
 @pytest.mark.parametrize("info", ALL, ids=by_id)
