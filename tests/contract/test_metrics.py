@@ -39,11 +39,18 @@ DISTANCE_CLASSES = {
 }
 #: Metrics whose sense is tested in a file of their own, by their class.
 TESTED_ELSEWHERE: dict[str, str] = {
+    "Authenticity": "metrics/test_memorisation.py",
     "ChunkedInceptionScore": "metrics/test_inception_score.py",
     "ClipScore": "engine/test_caption_scores.py",
+    "ClippedDensityCoverage": "metrics/test_clipped.py",
+    "DensityCoverage": "metrics/test_precision_recall.py",
     "InceptionScoreAtInfinity": "metrics/test_infinity.py",
+    "MemorisationInformedFrechetDistance": "metrics/test_memorisation.py",
+    "NearestReference": "metrics/test_memorisation.py",
     "PairDiversity": "engine/test_pairs.py",
     "PathLength": "engine/test_paths.py",
+    "PrecisionRecall": "metrics/test_precision_recall.py",
+    "RealismScore": "metrics/test_memorisation.py",
 }
 #: How many samples a metric needs that refuses fewer than its protocol has, by its class.
 COUNTS = {"FrechetAtInfinity": 5200, "InceptionScoreAtInfinity": 5200}
@@ -129,6 +136,9 @@ def test_estimators_agree_with_the_classes_constants() -> None:
             if name in ("num_projections", "chunk"):
                 assert str(number) in info.estimator.split("-"), info.id
     assert {estimators[info.id] for info in FRECHET} == {""}
+    for info in ALL:
+        if "k" in dict(info.settings):
+            assert re.match(r"k(\d+)-", info.estimator)[1] == str(dict(info.settings)["k"])
 
 
 @pytest.mark.parametrize("info", ALL, ids=by_id)

@@ -231,8 +231,8 @@ def _squared_radii(question: Balls, figures: dict[str, Tensor]) -> Tensor:
     if not question.clipped:
         return squared
     radii = squared.sqrt()
-    median = median(radii)
-    return torch.where(radii <= median, squared, median * median)
+    middle = median(radii)
+    return torch.where(radii <= middle, squared, middle * middle)
 
 
 def _small_balls(squared_radii: Tensor) -> Bool[Tensor, " n"]:

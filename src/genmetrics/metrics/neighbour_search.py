@@ -52,7 +52,7 @@ class Nearest:
         figures, index = figures[:, :k].contiguous(), index[:, :k].contiguous()
         # Zero is the least there is. Otherwise more than were carried along may be as near as the k-th.
         again = ((lower[:, -1:] <= bar) & (figures[:, -1:] > 0)).squeeze(1)
-        if lower.shape[1] < self.space.num_columns - int(self.space.same):
+        if lower.shape[1] < self.space.num_columns - int(self.space.same) and bool(again.any()):
             for rows in torch.split(again.nonzero().squeeze(1), self._block):
                 figures[rows], index[rows] = self._search_again(rows, figures[rows, -1])
         return figures, index

@@ -17,7 +17,7 @@ class PrecisionRecall(NeighbourMetric):
     samples in reference balls, recall the share of reference samples in generated balls.
 
     Source: Kynkäänniemi et al. 2019 (arXiv:1904.06991), equations 1 and 2.
-    Matches: torch-fidelity 0.4.0 with the sides as in its 2026 convention and float64 features, and prdc 0.2, equal;
+    Matches: torch-fidelity 0.4.0 (inclusive) and prdc 0.2 (strict), fed float64 features, equal in every count;
     tests/conformance/test_peers_neighbours.py.
     """
 
@@ -46,7 +46,7 @@ class DensityCoverage(NeighbourMetric):
     the share of reference balls with a generated sample in them.
 
     Source: Naeem et al. 2020 (arXiv:2002.09797), equations 4 and 5.
-    Matches: prdc 0.2, equal; tests/conformance/test_peers_neighbours.py.
+    Matches: prdc 0.2, fed float64 features, equal in every count; tests/conformance/test_peers_neighbours.py.
     """
 
     @property
