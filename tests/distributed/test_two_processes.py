@@ -143,6 +143,17 @@ def test_reports_are_those_of_one_process(found: dict[str, Found], run: str) -> 
         assert (report["num_processes"], expected["num_processes"]) == (2, 1)
 
 
+def test_pairs_captions_and_steps_are_those_of_one_process(found: dict[str, Found]) -> None:
+    expected = found["alone"].values["drawn"]
+    assert found["first"].values["drawn"] == found["second"].values["drawn"]
+    for ours, theirs in zip(found["first"].values["drawn"], expected, strict=True):
+        for metric, figures in theirs["metrics"].items():
+            assert ours["metrics"][metric]["value"] == pytest.approx(figures["value"], rel=1e-6), metric
+            assert ours["metrics"][metric]["extra"]["std"] == pytest.approx(figures["extra"]["std"], rel=1e-6), metric
+    assert [figures["extra"]["num_pairs"] for figures in expected[0]["metrics"].values()] == [91, 14]
+    assert expected[1]["metrics"]["gaps_ppl"]["extra"]["num_steps"] == 11
+
+
 @pytest.mark.parametrize("run", ["cached, a folder each", "cached, one folder"])
 def test_ranks_agree_on_what_the_cache_has(found: dict[str, Found], run: str) -> None:
     expected = found["alone"].values[run][2]

@@ -24,6 +24,10 @@ from genmetrics.accumulators.softmax_sums import SoftmaxSums
 from genmetrics.engine.evaluate import evaluate
 from genmetrics.engine.evaluator import Evaluator
 from genmetrics.report.report import Report
+from genmetrics.sources.generator import GeneratorSource
+
+sys.path.append(str(Path(__file__).parents[1]))
+from support.pair_nets import registered_pair_networks  # noqa: E402
 
 LITE = "efficientnet-lite0.in1k"
 NUM_SAMPLES, WIDTH = 40, 6
@@ -117,6 +121,20 @@ def with_cache(folder: Path) -> list[dict]:
         os.environ["GENMETRICS_CACHE"] = "off"
 
 
+def drawn() -> list[dict]:
+    """Pairs of images, captions, and steps of a generator."""
+    with registered_pair_networks():
+        captions = [f"caption {number}" for number in range(14)]
+        options = {"device": "cpu", "batch_size": 3, "workers": 0}
+        of_images = evaluate(images(14, 2), None, ["gaps_lpips", "reader_clip_score"], captions=captions, **options)
+        generator = GeneratorSource(_paint, z_size=5, num_samples=11, value_range=(0, 1))
+        return [plain(of_images), plain(evaluate(generator, None, ["gaps_ppl"], **options))]
+
+
+def _paint(z: torch.Tensor) -> torch.Tensor:
+    return torch.sigmoid(z[:, :3, None, None] * z[:, 3:4, None, None]).expand(-1, 3, 8, 8)
+
+
 def main(rank: int, world_size: int, folder: Path) -> None:
     """Run everything and write it down."""
     if world_size > 1:
@@ -134,6 +152,7 @@ def main(rank: int, world_size: int, folder: Path) -> None:
         ),
         # The other rank, whose folder stays empty, must not be left waiting for one that found everything in its own.
         "cached, a folder each": with_cache(folder / f"cache-{rank}-of-{world_size}"),
+        "drawn": drawn(),
         "cached, one folder": with_cache(folder / f"cache-of-{world_size}"),
     }
     torch.save(merged_states(rank, world_size), folder / f"states-{rank}-of-{world_size}.pt")
