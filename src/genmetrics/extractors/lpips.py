@@ -57,9 +57,7 @@ class LPIPS(nn.Module):
         self.heads = nn.ParameterList([nn.Parameter(torch.empty(width)) for width in widths])
         self._taps = frozenset(taps)
 
-    def forward(
-        self, first: Float32[Tensor, "n 3 h w"], second: Float32[Tensor, "n 3 h w"]
-    ) -> Float[Tensor, " n"]:
+    def forward(self, first: Float32[Tensor, "n 3 h w"], second: Float32[Tensor, "n 3 h w"]) -> Float[Tensor, " n"]:
         """The distance of each pair of images in -1..1."""
         total: Tensor | None = None
         shift, scale = (first.new_tensor(values)[:, None, None] for values in (_SHIFT, _SCALE))
