@@ -85,7 +85,11 @@ class _Group:
     def add(self, images: Tensor, indices: Tensor) -> None:
         for start in range(0, images.shape[0], self._batch_size):
             part = slice(start, start + self._batch_size)
-            self._inputs.append(self._preprocess(images[part]))
+            inputs = self._preprocess(images[part])
+            # Where images keep their own size, only those of one size go through together.
+            if self._inputs and inputs.shape[1:] != self._inputs[0].shape[1:]:
+                self._run(self.num_waiting)
+            self._inputs.append(inputs)
             self._indices.append(indices[part])
             self.num_waiting += self._inputs[-1].shape[0]
             if self.num_waiting >= self._batch_size:
