@@ -7,6 +7,7 @@ exact form below (1e-15), its kernel distance 1e-6 absolute (4e-8) and 1e-12 whe
 
 from __future__ import annotations
 
+import pickle
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +20,9 @@ from torch import Tensor
 
 import genmetrics
 from genmetrics.accumulators.moments import Moments
+from genmetrics.errors import StatisticsError
 from genmetrics.extractors.base import Extractor, load_extractor
+from genmetrics.metrics import METRICS
 from genmetrics.metrics.frechet import frechet_distance
 from genmetrics.metrics.kernel import kernel_distances
 from genmetrics.report.report import Report
@@ -230,6 +233,39 @@ class TestCleanFid:
         print(ours, expected)
         assert ours == pytest.approx(expected, rel=2e-6)
         assert frechet_distance(moments_of(gen[:-9]), moments_of(ref)) != pytest.approx(expected, rel=2e-6)
+
+
+class TestOtherNetworks:
+    """The networks and preprocessings have tests of their own; here, that each id puts the right two together."""
+
+    @pytest.mark.parametrize(
+        ("name", "protocol"),
+        [
+            # cleanfid.clip_features
+            ("clip_fid", "clip-vit-b32.openai/embedding/pil-bicubic-crop-224-clip"),
+            # dgm_eval.models.dinov2
+            ("fd_dinov2", "dinov2-vitl14.lvd142m/cls/pil-bicubic-224-imagenet"),
+            # edm2/calculate_metrics.py
+            ("fd_dinov2_edm2", "dinov2-vitl14.lvd142m/cls/torch-bicubic-antialias-224"),
+            # torch_fidelity.feature_extractor_dinov2
+            ("fd_dinov2_tf1", "dinov2-vitl14.lvd142m/cls/tf1-bilinear-224-imagenet"),
+        ],
+    )
+    def test_protocol(self, name, protocol):
+        assert str(METRICS.get(name).protocol) == protocol
+
+    def test_files_of_edm2_compare(self, tmp_path):
+        """Their mean and covariance are of ``fd_dinov2_edm2`` and of no other DINOv2 distance."""
+        sides = []
+        for number, scale in enumerate((1.0, 2.0)):
+            moments = {"mu": np.full(1024, 0.1 * number), "sigma": scale**2 * np.eye(1024)}
+            sides.append(tmp_path / f"{number}.pkl")
+            sides[-1].write_bytes(pickle.dumps({"num_images": 50_000, "fd_dinov2": moments}))
+        expected = 1024 * (0.1**2 + (2 - 1) ** 2)
+        found = genmetrics.evaluate(*sides, ["fd_dinov2_edm2"])["fd_dinov2_edm2"].value
+        assert found == pytest.approx(expected, rel=1e-9)
+        with pytest.raises(StatisticsError, match="Ask for 'fd_dinov2_edm2'"):
+            genmetrics.evaluate(*sides, ["fd_dinov2"])
 
 
 @contextmanager

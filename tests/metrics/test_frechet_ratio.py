@@ -9,11 +9,13 @@ import pytest
 import scipy.linalg
 import torch
 
+import genmetrics as gm
 from genmetrics.accumulators.feature_bank import FeatureBank
 from genmetrics.errors import StatisticsError
 from genmetrics.metrics.frechet_ratio import FrechetRatio
 from genmetrics.stats.stats import Stats
 from genmetrics.types import MetricInfo, MetricResult, SideRecord
+from support.blocks import NET, registered_blocks
 
 SEED = 2020
 WIDTHS = (5, 3)
@@ -123,6 +125,18 @@ def test_few_images_are_warned_of():
     gen, ref = sample(4, 1), sample(300, 2)
     assert any("no more than the feature dimensions of net0.v1 5:" in text for text in compute(gen, ref).warnings)
     assert compute(sample(100, 1), ref).warnings == ()
+
+
+def test_from_images_on_another_network(smooth_images):
+    """The whole way: `fdr` is of three networks, and on one it is named for that."""
+    gen, ref = smooth_images(30, 20, 20, seed=1, warmth=2.0), smooth_images(90, 20, 20, seed=2)
+    with registered_blocks():
+        report = gm.evaluate(gen, ref, ["fdr"], extractor=NET)
+        asked = gm.evaluate(gen, ref, [f"fdr.{NET}"])
+    result = report[f"fdr.{NET}"]
+    assert result.value == asked[f"fdr.{NET}"].value == result.extra[f"ratio.{NET}"] > 1
+    assert str(result.protocol) == f"{NET}/12/squash-16/over-split-reference"
+    assert result.extra["num_samples"] == 30
 
 
 class TestRefusals:

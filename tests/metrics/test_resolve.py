@@ -67,7 +67,7 @@ def test_layers_and_variants_stay_at_home(name: str) -> None:
     with pytest.raises(
         UsageError,
         match=rf"^metric '{name}' is a layer or variant of '{INCEPTION}' and has no counterpart on '{LITE}'; on "
-        r"other extractors ask for: fid, .*kid, .*isc\b",
+        r"other extractors ask for: fid, .*\bkid, .*\bisc\b",
     ):
         resolve(name, LITE)
 
@@ -112,7 +112,7 @@ def test_near_name_is_suggested(name: str, hint: str) -> None:
 
 
 def test_far_name_lists_all() -> None:
-    with pytest.raises(UnknownNameError, match=r"^unknown metric 'psnr'; known: fid, .*isc, .*kid\b"):
+    with pytest.raises(UnknownNameError, match=r"^unknown metric 'psnr'; known: .*\bfid, .*\bisc, .*\bkid\b"):
         resolve("psnr")
 
 

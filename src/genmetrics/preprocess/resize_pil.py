@@ -1,7 +1,7 @@
 """Pillow's resampling, by Pillow on a CPU and in torch on every other device.
 
-Rows are resampled first and columns after them, as every Pillow did on which protocols were published. Pillow 13 turns
-the order round where that is quicker, which moves 8-bit pixels by a few levels; so it is asked for one at a time.
+Rows are resampled first and columns after them, as in Pillow up to 12, on which protocols were published. Pillow 13
+turns the order round where that is quicker, which moves 8-bit pixels by a few levels; so it is asked for one at a time.
 """
 
 from __future__ import annotations

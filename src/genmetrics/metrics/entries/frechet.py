@@ -7,16 +7,19 @@ from genmetrics.types import MetricInfo
 __all__ = ["ENTRIES"]
 
 _INCEPTION = "inception-v3.tf2015"
+_DINOV2 = "dinov2-vitl14.lvd142m"
 _FRECHET = "genmetrics.metrics.frechet:FrechetDistance"
 _TF1 = "tf1-bilinear-299"
 _TORCH = "torch-bilinear-299"
 _CLEAN = "pil-bicubic-f32-299"
 
 
-def _frechet(name: str, feature: str, preprocess: str, summary: str, equals: str) -> MetricInfo:
+def _frechet(
+    name: str, feature: str, preprocess: str, summary: str, equals: str, extractor: str = _INCEPTION
+) -> MetricInfo:
     generic = "fd" if name == "fid" else None
     return MetricInfo(
-        name, _FRECHET, summary, _INCEPTION, feature, preprocess, False, False, generic=generic, equals=equals
+        name, _FRECHET, summary, extractor, feature, preprocess, False, False, generic=generic, equals=equals
     )
 
 
@@ -103,5 +106,34 @@ ENTRIES: tuple[MetricInfo, ...] = (
         generic="intra_fd",
         estimator="classes",
         equals="StudioGAN",
+    ),
+    _frechet(
+        "clip_fid",
+        "embedding",
+        "pil-bicubic-crop-224-clip",
+        "Fréchet distance of CLIP ViT-B/32 embeddings",
+        "clean-fid, model clip_vit_b_32, in float32",
+        "clip-vit-b32.openai",
+    ),
+    *(
+        _frechet(name, "cls", preprocess, f"Fréchet distance of DINOv2 ViT-L/14 features, {resize}", equals, _DINOV2)
+        for name, preprocess, resize, equals in (
+            ("fd_dinov2", "pil-bicubic-224-imagenet", "Pillow's bicubic resize", "dgm-eval"),
+            ("fd_dinov2_edm2", "torch-bicubic-antialias-224", "torch's antialiased bicubic resize", "EDM2"),
+            ("fd_dinov2_tf1", "tf1-bilinear-224-imagenet", "TensorFlow 1's bilinear resize", "torch-fidelity"),
+        )
+    ),
+    MetricInfo(
+        "fdr",
+        "genmetrics.metrics.frechet_ratio:FrechetRatio",
+        "Fréchet distance as a multiple of that of two parts of the reference, mean over three networks",
+        f"{_INCEPTION}|{_DINOV2}|clip-vit-l14.openai",
+        "2048|cls|embedding",
+        f"{_TF1}|pil-bicubic-224-imagenet|square-pil-bicubic-224-clip",
+        higher_is_better=False,
+        unary=False,
+        generic="fdr",
+        estimator="over-split-reference",
+        equals="the ratio of FDr^k, with a floor from the reference itself",
     ),
 )
