@@ -36,6 +36,8 @@ DISTANCE_CLASSES = {
 #: Metrics whose sense is tested in a file of their own, by their class.
 TESTED_ELSEWHERE: dict[str, str] = {
     "ChunkedInceptionScore": "metrics/test_inception_score.py",
+    "RenyiKernelEntropy": "metrics/test_vendi.py",
+    "Vendi": "metrics/test_vendi.py",
 }
 DISTANCES = [info for info in ALL if info.target.rpartition(":")[2] in DISTANCE_CLASSES]
 FRECHET = [info for info in ALL if info.target.endswith(":FrechetDistance")]
