@@ -13,9 +13,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from genmetrics.accumulators.base import Accumulator
-from genmetrics.accumulators.build import ACCUMULATORS
+from genmetrics.accumulators.build import ACCUMULATORS, CAPTIONS, PAIRS, PATHS
 from genmetrics.accumulators.content import ContentDigest
-from genmetrics.accumulators.feature_bank import FeatureBank
+from genmetrics.accumulators.feature_bank import FeatureBank, RowBank, Scalars
 from genmetrics.accumulators.moments import Moments
 from genmetrics.accumulators.softmax_sums import SoftmaxSums
 from genmetrics.errors import StatisticsError
@@ -64,7 +64,7 @@ def moments_figures(moments: Accumulator) -> dict[str, np.ndarray]:
 
 
 def bank_figures(bank: Accumulator) -> dict[str, np.ndarray]:
-    assert isinstance(bank, FeatureBank)
+    assert isinstance(bank, RowBank)
     return {"rows": bank.rows().numpy(), "indices": bank.indices().numpy()}
 
 
@@ -82,6 +82,7 @@ CASES = {
     "moments, folded": Case("moments", lambda: Moments(WIDTH), floats(WIDTH), moments_figures),
     "moments, rows": Case("moments", lambda: Moments(2 * TOTAL), floats(2 * TOTAL), moments_figures),
     "moments, between": Case("moments", lambda: Moments(TOTAL // 2), floats(TOTAL // 2), moments_figures),
+    **{kind: Case(kind, lambda: Scalars(2), floats(2), bank_figures) for kind in (PAIRS, CAPTIONS, PATHS)},
     "moments of unit norm, folded": Case(
         "moments", lambda: Moments(WIDTH, unit_norm=True), floats(WIDTH), moments_figures
     ),

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 from genmetrics.accumulators.base import Accumulator
-from genmetrics.accumulators.feature_bank import FeatureBank
+from genmetrics.accumulators.feature_bank import FeatureBank, Scalars
 from genmetrics.accumulators.moments import Moments
 from genmetrics.accumulators.softmax_sums import SoftmaxSums
 from genmetrics.errors import UnknownNameError
 from genmetrics.registry import did_you_mean
 from genmetrics.types import Need
 
-__all__ = ["ACCUMULATORS", "build_accumulator"]
+__all__ = ["ACCUMULATORS", "CAPTIONS", "NO_FEATURES", "PAIRS", "PATHS", "build_accumulator"]
+
+#: Figures of pairs of images drawn from a set: of images of one class each, or of any two.
+PAIRS = "pair_values"
+#: Figures of images and their captions.
+CAPTIONS = "caption_values"
+#: Figures of small steps in the input of a generator.
+PATHS = "path_values"
+#: What is of a set as it is, is made of no features, and cannot be put together from parts of the set.
+NO_FEATURES = frozenset({PAIRS, CAPTIONS, PATHS})
 
 ACCUMULATORS: dict[str, type[Accumulator]] = {
     "moments": Moments,
     "feature_bank": FeatureBank,
     "softmax_sums": SoftmaxSums,
+    PAIRS: Scalars,
+    CAPTIONS: Scalars,
+    PATHS: Scalars,
 }
 
 
@@ -39,5 +51,7 @@ def build_accumulator(need: Need, width: int, total: int | None) -> Accumulator:
         if "chunk" in options:
             return SoftmaxSums(width, 0, 0, total, chunk=options["chunk"])
         return SoftmaxSums(width, options["num_splits"], options["seed"], total)
+    if need.accumulator in NO_FEATURES:
+        return Scalars(2)
     hint = did_you_mean(need.accumulator, list(ACCUMULATORS))
     raise UnknownNameError(f"unknown accumulator {need.accumulator!r}; {hint}")

@@ -1,24 +1,27 @@
-"""The features themselves, for metrics that compare single samples."""
+"""The features themselves, for metrics that compare single samples, and single figures of samples or pairs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 import torch
-from jaxtyping import Float32, Int64
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from genmetrics.accumulators.base import Accumulator, check_finite, check_same
 from genmetrics.errors import StatisticsError
 
-__all__ = ["FeatureBank"]
+__all__ = ["FeatureBank", "RowBank", "Scalars"]
+
+Self = TypeVar("Self", bound="RowBank")
 
 
-class FeatureBank(Accumulator):
-    """All (n, d) rows as float32 on the CPU, in the order of their indices.
+class RowBank(Accumulator):
+    """All (n, d) rows on the CPU, in the order of their indices."""
 
-    Memory: 4·d bytes a sample, so 8 KB at 2,048 dimensions.
-    """
+    #: As what the rows are kept.
+    dtype: torch.dtype
 
     def __init__(self, width: int) -> None:
         self.width = width
@@ -28,24 +31,24 @@ class FeatureBank(Accumulator):
         self._sorted = True
 
     def update(self, values: Tensor, indices: Int64[Tensor, " n"]) -> None:
-        """Keep (n, d) features of any floating dtype as float32."""
+        """Keep (n, d) rows of any floating dtype."""
         check_same("feature width", self.width, values.shape[1])
         check_finite(values, indices)
         if values.shape[0] == 0:
             return
-        self._rows.append(values.detach().to("cpu", torch.float32, copy=True))
+        self._rows.append(values.detach().to("cpu", self.dtype, copy=True))
         self._indices.append(indices.detach().to("cpu", torch.int64, copy=True))
         self.num_samples += values.shape[0]
         self._sorted = False
 
-    def merge(self, other: FeatureBank) -> FeatureBank:
+    def merge(self: Self, other: Self) -> Self:
         """The rows of both sample sets.
 
         Raises:
             StatisticsError: if an index is in both, which would count a sample twice.
         """
         check_same("feature width", self.width, other.width)
-        merged = FeatureBank(self.width)
+        merged = type(self)(self.width)
         merged._rows = [*self._rows, *other._rows]
         merged._indices = [*self._indices, *other._indices]
         merged.num_samples = self.num_samples + other.num_samples
@@ -54,20 +57,20 @@ class FeatureBank(Accumulator):
         return merged
 
     def state(self) -> dict[str, Tensor]:
-        """``rows`` (n, d) float32 and ``indices`` (n,) int64, by ascending index."""
+        """``rows`` (n, d) and ``indices`` (n,) int64, by ascending index."""
         return {"rows": self.rows(), "indices": self.indices()}
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Tensor]) -> FeatureBank:
+    def from_state(cls: type[Self], state: Mapping[str, Tensor]) -> Self:
         """The bank whose ``state()`` this is."""
         bank = cls(int(state["rows"].shape[1]))
         bank.update(state["rows"], state["indices"])
         return bank
 
-    def rows(self) -> Float32[Tensor, "n d"]:
-        """All rows by ascending index, (n, d) float32."""
+    def rows(self) -> Float[Tensor, "n d"]:
+        """All rows by ascending index, (n, d)."""
         self._sort()
-        return self._rows[0] if self._rows else torch.zeros((0, self.width), dtype=torch.float32)
+        return self._rows[0] if self._rows else torch.zeros((0, self.width), dtype=self.dtype)
 
     def indices(self) -> Int64[Tensor, " n"]:
         """The indices of the rows, ascending, (n,) int64."""
@@ -86,7 +89,7 @@ class FeatureBank(Accumulator):
             )
         place = torch.empty_like(order)
         place[order] = torch.arange(len(order))
-        rows = torch.empty((len(order), self.width), dtype=torch.float32)
+        rows = torch.empty((len(order), self.width), dtype=self.dtype)
         start = 0
         # Each block is let go once it is in its place, so that the rows are not held twice.
         self._rows.reverse()
@@ -97,3 +100,29 @@ class FeatureBank(Accumulator):
         self._rows = [rows]
         self._indices = [indices]
         self._sorted = True
+
+
+class FeatureBank(RowBank):
+    """All (n, d) features as float32 on the CPU, in the order of their indices.
+
+    Memory: 4·d bytes a sample, so 8 KB at 2,048 dimensions.
+    """
+
+    dtype = torch.float32
+
+
+class Scalars(RowBank):
+    """Single figures that are no features: of pairs of images, of steps of a generator, of images and captions.
+
+    Rows are (n, 2) float64: the figure, and the class of what it is of, -1 where there is none.
+    """
+
+    dtype = torch.float64
+
+    def values(self) -> Float[Tensor, " n"]:
+        """The figures by ascending index, (n,) float64."""
+        return self.rows()[:, 0]
+
+    def groups(self) -> Int64[Tensor, " n"]:
+        """The class of each, (n,) int64; -1 for none."""
+        return self.rows()[:, 1].to(torch.int64)

@@ -50,6 +50,16 @@ def eval_command(
     on_bad_image: options.OnBadImage = "error",
     crop: options.Crop = None,
     labels: options.Labels = None,
+    captions: Annotated[
+        str | None,
+        typer.Option(
+            "--captions",
+            metavar="PATH",
+            help="What each image of GEN is said to show, for clip_score: a .json, .jsonl, .csv, .tsv or .txt file, or "
+            "a folder of texts.",
+            show_default=False,
+        ),
+    ] = None,
     no_cache: options.NoCache = False,
     force: Annotated[
         bool, typer.Option("--force", help="Compare statistics that are not comparable; the report warns of it.")
@@ -60,6 +70,15 @@ def eval_command(
             "--json",
             metavar="[FILE]",
             help="Write the result as JSON to FILE; without FILE print nothing but JSON.",
+            show_default=False,
+        ),
+    ] = None,
+    per_image: Annotated[
+        Path | None,
+        typer.Option(
+            "--per-image",
+            metavar="FILE.csv",
+            help="Write the figures of single images (of realism, nearest, clip_score …) to FILE.",
             show_default=False,
         ),
     ] = None,
@@ -76,6 +95,12 @@ def eval_command(
             from genmetrics.files import check_writable
 
             check_writable(target)
+        if per_image is not None:
+            from genmetrics.files import check_writable
+            from genmetrics.report.report import check_table_name
+
+            check_table_name(per_image)
+            check_writable(per_image)
         from genmetrics import distributed
         from genmetrics.cli.table import print_report
         from genmetrics.engine.evaluate import evaluate
@@ -100,6 +125,7 @@ def eval_command(
                     on_bad_image=on_bad_image,
                     crop=crop,
                     labels=options.parse_labels(labels or []),
+                    captions=captions,
                     cache=not no_cache,
                     force=force,
                     progress=progress,
@@ -109,6 +135,9 @@ def eval_command(
                 distributed.leave()
         if not first:
             return
+        if per_image is not None:
+            report.save_per_image(per_image)
+            say(f"figures of single images: {per_image}")
         if json_file == "-":
             print(report.to_json())
             if not quiet:

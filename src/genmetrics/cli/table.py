@@ -53,6 +53,11 @@ def print_report(report: Report) -> None:
         better = "higher" if info.higher_is_better else "lower"
         rows.append((result.id, f"{result.value:.6g}", spread, better, str(result.protocol)))
     print_rows(("metric", "value", "std", "better", "protocol"), rows, right=("value", "std"))
+    for result in report.metrics.values():
+        others = [f"{name} {figure:.6g}" for name, figure in result.extra.items() if isinstance(figure, float)]
+        others = [text for text in others if not text.startswith("std ")]
+        if others:
+            print(f"{result.id}: {', '.join(others)}")
     print()
     print(_side("gen", report.gen, "gen" in report.reused))
     if report.ref is not None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from genmetrics.engine.options import Options
 from genmetrics.engine.plan import Plan, as_typed
 from genmetrics.errors import StatisticsError
-from genmetrics.extractors.weights import file_sha256
+from genmetrics.extractors.base import locate_weights
 from genmetrics.types import ExtractorRecord, Need
 
 __all__ = ["FORCED", "check_comparable", "check_weights"]
@@ -74,7 +74,10 @@ def check_weights(records: Mapping[Need, ExtractorRecord], options: Options) -> 
         path = options.weights.get(need.extractor)
         if path is None or record.weights_sha256 is None:
             continue
-        found = file_sha256(Path(path).expanduser())
+        located = locate_weights(need.extractor, Path(path).expanduser())
+        if located is None:
+            continue
+        found = located.sha256
         if found != record.weights_sha256 and not options.force:
             raise StatisticsError(
                 f"the given statistics have different weights_sha256 of {need.extractor!r} ({record.weights_sha256}) "

@@ -13,6 +13,7 @@ from genmetrics.engine.sides import SourceLike
 from genmetrics.errors import UsageError
 from genmetrics.extractors import EXTRACTORS
 from genmetrics.report.report import Report
+from genmetrics.sources.captions import CaptionsLike
 from genmetrics.stats.stats import Stats
 from genmetrics.types import AlphaPolicy, BadImagePolicy, Precision, Progress, Shard, Stage
 
@@ -39,6 +40,7 @@ def evaluate(
     on_bad_image: BadImagePolicy = Options.on_bad_image,
     crop: str | None = Options.crop,
     labels: str | Path | Mapping[Stage, str | Path] = Options.labels,
+    captions: CaptionsLike | None = Options.captions,
     cache: bool = Options.cache,
     force: bool = Options.force,
     progress: Callable[[Progress], None] | None = None,
@@ -65,6 +67,8 @@ def evaluate(
         crop: a centre crop and resize that every image undergoes first, such as ``adm-256``; the metrics' names
             then say so. None leaves images as they are.
         labels: where the classes of the images come from; see ``open_source``. A mapping gives it by side.
+        captions: what each generated image is said to show, for CLIP scores: one text for each image in order, or the
+            path of a ``.json``, ``.jsonl``, ``.csv``, ``.tsv`` or ``.txt`` file or of a folder of texts.
         cache: keep the statistics of images on disk, and use those that are kept; they are known by the content
             that they were made from.
         force: compare what is not comparable; the report warns of it.
@@ -86,6 +90,7 @@ def evaluate(
         on_bad_image=on_bad_image,
         crop=crop,
         labels=labels,
+        captions=captions,
         cache=cache,
         force=force,
     )

@@ -11,10 +11,12 @@ from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from genmetrics import distributed
+from genmetrics.accumulators.build import PATHS
 from genmetrics.accumulators.content import ContentDigest
+from genmetrics.accumulators.labels import Labels
 from genmetrics.engine.comparable import check_comparable
 from genmetrics.engine.evaluate import drive, weights_by_extractor
-from genmetrics.engine.features import FeatureFeeder
+from genmetrics.engine.feeders import make_feeders
 from genmetrics.engine.networks import Networks
 from genmetrics.engine.options import Options
 from genmetrics.engine.plan import make_plan
@@ -82,6 +84,12 @@ class Evaluator:
             force=force,
         )
         self._plan = make_plan(metrics, extractor, seed, ref is not None)
+        of_paths = [metric.id for metric in self._plan.metrics for need in metric.needs if need.accumulator == PATHS]
+        if of_paths:
+            raise UsageError(
+                f"metric {of_paths[0]!r} is of the generator itself, which an Evaluator does not see; "
+                "evaluate(GeneratorSource(...)) computes it"
+            )
         needs = self._plan.ref_needs
         side = None if ref is None or not needs else open_side(ref, "ref", self._options)
         self._networks = Networks((need.extractor for need in self._plan.gen_needs), self._options)
@@ -101,11 +109,21 @@ class Evaluator:
     def reset(self) -> None:
         """Forget all generated images; reference and networks stay."""
         self._started = time.perf_counter()
-        self._feeder = FeatureFeeder(self._plan.gen_needs, self._networks, self._options.batch_size, total=None)
+        self._captions: dict[int, str] = {}
+        needs, batch_size = self._plan.gen_needs, self._options.batch_size
+        self._feeders = make_feeders(needs, self._networks, batch_size, None, self._captions)
+        self._labels = Labels()
         self._content = ContentDigest()
         self._own_indices = False
 
-    def update(self, images: UInt8[Tensor, "n 3 h w"], indices: Int64[Tensor, " n"] | None = None) -> None:
+    def update(
+        self,
+        images: UInt8[Tensor, "n 3 h w"],
+        indices: Int64[Tensor, " n"] | None = None,
+        *,
+        labels: Int64[Tensor, " n"] | None = None,
+        captions: Sequence[str] | None = None,
+    ) -> None:
         """Feed generated images.
 
         Args:
@@ -113,9 +131,12 @@ class Evaluator:
             indices: (n,) int64 numbers of the samples, unique over all calls and ranks; they order the samples
                 for KID's subsets and the Inception Score's splits. None counts them as they come, which is
                 the same numbers for any split into batches on one process.
+            labels: (n,) int64 classes, for metrics of single classes.
+            captions: what each image is said to show, for CLIP scores.
 
         Raises:
-            UsageError: if the images are not uint8 of that shape, or only some calls give indices.
+            UsageError: if the images are not uint8 of that shape, something comes in another number than the images,
+                or only some calls give indices.
             StatisticsError: if a feature is NaN or infinite.
         """
         _check_images(images)
@@ -126,10 +147,19 @@ class Evaluator:
         if indices is None:
             count = torch.arange(self._content.num_samples, self._content.num_samples + images.shape[0])
             indices = count * shard.count + shard.index
-        elif indices.shape != (images.shape[0],):
-            raise UsageError(f"{images.shape[0]} images came with indices of shape {tuple(indices.shape)}")
+        for name, given in (("indices", indices), ("labels", labels)):
+            if given is not None and given.shape != (images.shape[0],):
+                raise UsageError(f"{images.shape[0]} images came with {name} of shape {tuple(given.shape)}")
+        if captions is not None and len(captions) != images.shape[0]:
+            raise UsageError(f"{images.shape[0]} images came with {len(captions)} captions")
         indices = indices.to("cpu", torch.int64)
-        self._feeder.add(images, indices)
+        if captions is not None:
+            self._captions.update(zip(indices.tolist(), captions, strict=True))
+        if labels is not None:
+            labels = labels.to("cpu", torch.int64)
+            self._labels.update(labels, indices)
+        for feeder in self._feeders:
+            feeder.add(images, indices, labels)
         self._content.update(images, indices)
 
     def compute(self) -> Report:
@@ -138,14 +168,20 @@ class Evaluator:
         Raises:
             StatisticsError: if there are too few images for a metric.
         """
-        self._feeder.finish()
-        accumulators = {need: distributed.merge_over_ranks(held) for need, held in self._feeder.accumulators.items()}
         content = distributed.merge_over_ranks(self._content)
         if content.num_samples == 0:
             raise StatisticsError("no images were fed; call update(images) before compute()")
-        side = SideRecord("Evaluator.update()", "tensors", content.num_samples, content.hexdigest())
+        for feeder in self._feeders:
+            feeder.finish()
+        filled = {need: held for feeder in self._feeders for need, held in feeder.accumulators.items()}
+        accumulators = {need: distributed.merge_over_ranks(filled[need]) for need in self._plan.gen_needs}
+        labels = distributed.merge_over_ranks(self._labels)
+        complete = labels if labels.num_samples == content.num_samples else None
+        known = tuple(note for feeder in self._feeders for note in feeder.notes)
+        notes = tuple(dict.fromkeys(note for part in distributed.gather(known) for note in part))
+        side = SideRecord("Evaluator.update()", "tensors", content.num_samples, content.hexdigest(), notes=notes)
         records = self._networks.records(self._plan.gen_needs)
-        gen = Stats(accumulators, side, records, self._options.seed)
+        gen = Stats(accumulators, side, records, self._options.seed, complete)
         ours = {need: self._networks.record(need) for need in self._plan.gen_needs}
         steps = build_report(
             self._plan,

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from types import MappingProxyType
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from genmetrics.accumulators.base import Accumulator
-from genmetrics.accumulators.build import build_accumulator
+from genmetrics.accumulators.build import CAPTIONS, build_accumulator
+from genmetrics.engine.captions import CaptionValues
+from genmetrics.engine.feeder import Feeder
 from genmetrics.engine.networks import Networks
 from genmetrics.extractors.base import Extractor
 from genmetrics.preprocess.spec import get_preprocess
@@ -17,14 +21,29 @@ from genmetrics.types import Need
 __all__ = ["FeatureFeeder"]
 
 
-class FeatureFeeder:
+@runtime_checkable
+class _Target(Protocol):
+    """What takes features."""
+
+    def update(self, values: Tensor, indices: Tensor) -> None:
+        """Take the (n, d) features of the images with these (n,) indices."""
+
+
+class FeatureFeeder(Feeder):
     """Feeds images to every network that is needed, and each network's features to their accumulators.
 
     Images of any sizes may follow one another: they are collected after the resize, so that the networks see
     full batches.
     """
 
-    def __init__(self, needs: Iterable[Need], networks: Networks, batch_size: int, total: int | None) -> None:
+    def __init__(
+        self,
+        needs: Iterable[Need],
+        networks: Networks,
+        batch_size: int,
+        total: int | None,
+        captions: Mapping[int, str] = MappingProxyType({}),
+    ) -> None:
         """Create empty accumulators.
 
         Args:
@@ -32,25 +51,39 @@ class FeatureFeeder:
             networks: the extractors that the needs name.
             batch_size: images that go through a network at once.
             total: how many images will come in all shards together; None if that is not known.
+            captions: what each image is said to show, by its index; it may grow until an image is fed.
         """
         self.accumulators: dict[Need, Accumulator] = {}
+        self._captioned: list[CaptionValues] = []
         groups: dict[tuple[str, str], list[Need]] = {}
+        targets: dict[Need, _Target] = {}
         for need in needs:
             width = networks.extractor(need.extractor).features[need.feature]
-            self.accumulators[need] = build_accumulator(need, width, total)
+            held = build_accumulator(need, width, total)
+            self.accumulators[need] = targets[need] = held
+            if need.accumulator == CAPTIONS:
+                reads = CaptionValues(held, need, networks.extractor(need.extractor), captions)
+                self._captioned.append(reads)
+                targets[need] = reads
             groups.setdefault((need.extractor, need.preprocess), []).append(need)
         self._device = networks.device
         self._groups = [
-            _Group(networks.extractor(extractor), preprocess, group, self.accumulators, batch_size)
+            _Group(networks.extractor(extractor), preprocess, group, targets, batch_size)
             for (extractor, preprocess), group in groups.items()
         ]
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """That captions were cut off, if any were."""
+        cut = max((target.num_truncated for target in self._captioned), default=0)
+        return (f"{cut} captions are longer than their network reads, and were cut off",) if cut else ()
+
+    @property
     def num_waiting(self) -> int:
         """How many images were fed and are not through all networks yet."""
-        return max(group.num_waiting for group in self._groups)
+        return max((group.num_waiting for group in self._groups), default=0)
 
-    def add(self, images: Tensor, indices: Tensor) -> None:
+    def add(self, images: Tensor, indices: Tensor, labels: Tensor | None) -> None:
         """Feed (n, 3, h, w) uint8 images with their (n,) int64 indices."""
         on_device = images.to(self._device, non_blocking=True)
         for group in self._groups:
@@ -70,13 +103,13 @@ class _Group:
         extractor: Extractor,
         preprocess: str,
         needs: list[Need],
-        accumulators: dict[Need, Accumulator],
+        targets: Mapping[Need, _Target],
         batch_size: int,
     ) -> None:
         self._extractor = extractor
         self._preprocess = get_preprocess(preprocess)
         self._wanted: Collection[str] = tuple(dict.fromkeys(need.feature for need in needs))
-        self._targets = [(need.feature, accumulators[need]) for need in needs]
+        self._targets = [(need.feature, targets[need]) for need in needs]
         self._batch_size = batch_size
         self._inputs: list[Tensor] = []
         self._indices: list[Tensor] = []
@@ -85,7 +118,10 @@ class _Group:
     def add(self, images: Tensor, indices: Tensor) -> None:
         for start in range(0, images.shape[0], self._batch_size):
             part = slice(start, start + self._batch_size)
-            self._inputs.append(self._preprocess(images[part]))
+            inputs = self._preprocess(images[part])
+            if self._inputs and self._inputs[0].shape[1:] != inputs.shape[1:]:
+                self.flush()  # a preprocessing that leaves the size as it is
+            self._inputs.append(inputs)
             self._indices.append(indices[part])
             self.num_waiting += self._inputs[-1].shape[0]
             if self.num_waiting >= self._batch_size:
@@ -101,9 +137,9 @@ class _Group:
         features = self._extractor.run(inputs[:count], self._wanted)
         # Metal has no float64, in which the statistics are kept.
         on_host = inputs.device.type == "mps"
-        for name, accumulator in self._targets:
+        for name, target in self._targets:
             values = features[name].cpu() if on_host else features[name]
-            accumulator.update(values, indices[:count])
+            target.update(values, indices[:count])
         self.num_waiting -= count
         self._inputs = [inputs[count:]] if self.num_waiting else []
         self._indices = [indices[count:]] if self.num_waiting else []

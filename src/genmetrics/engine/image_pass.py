@@ -9,13 +9,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from genmetrics import distributed
+from genmetrics.accumulators.base import Accumulator
+from genmetrics.accumulators.build import CAPTIONS, PATHS
 from genmetrics.accumulators.content import ContentDigest
 from genmetrics.accumulators.labels import Labels
-from genmetrics.engine.features import FeatureFeeder
+from genmetrics.engine.feeders import make_feeders
 from genmetrics.engine.networks import Networks
 from genmetrics.engine.options import Options
+from genmetrics.engine.paths import read_paths
 from genmetrics.errors import GenmetricsWarning, SourceError, UsageError
 from genmetrics.sources.base import BatchSpec, ImageSource
+from genmetrics.sources.captions import CaptionsLike, captions_of
 from genmetrics.sources.loader import default_workers
 from genmetrics.stats.stats import Stats
 from genmetrics.types import Need, Part, Progress, Selection, Shard, SideRecord, SkippedImage, Stage
@@ -74,6 +78,7 @@ def read_source(
     chosen: Chosen,
     *,
     keep_logits: bool = False,
+    captions: CaptionsLike | None = None,
 ) -> Generator[Progress, None, Stats]:
     """Read a source once and return its statistics, the same on every rank.
 
@@ -86,19 +91,21 @@ def read_source(
         chosen: the images to use.
         keep_logits: keep class logits in place of their sums, so that any splits can be made of them later and
             the statistics merge with those of other sets.
+        captions: what each image is said to show, for the needs that ask for it.
 
     Raises:
         BadImageError: at images that cannot be read, if the options say so.
         SourceError: if the container is damaged, or no image is left.
     """
     needs = tuple(needs)
+    texts = _captions(source, needs, captions, chosen)
     count = chosen.count
     total = count if options.on_bad_image == "error" and not keep_logits else None
     workers = default_workers() if options.workers is None else options.workers
     spec = BatchSpec(options.batch_size, workers, options.alpha, options.on_bad_image, chosen.positions, options.crop)
     shard = _share(options.shard)
     expected = None if count is None else len(shard.range(count))
-    feeder = FeatureFeeder(needs, networks, options.batch_size, total)
+    feeders = make_feeders(needs, networks, options.batch_size, total, texts)
     content = ContentDigest()
     labels = Labels()
     skipped: list[SkippedImage] = []
@@ -106,25 +113,33 @@ def read_source(
     message = source.description
     yield Progress(stage, 0, expected, message)
     for batch in source.batches(shard, spec):
-        feeder.add(batch.images, batch.indices)
+        for feeder in feeders:
+            feeder.add(batch.images, batch.indices, batch.labels)
         content.update(batch.images, batch.indices)
         if batch.labels is not None:
             labels.update(batch.labels, batch.indices)
         skipped.extend(batch.skipped)
         transparent += batch.num_transparent
-        done = content.num_samples - feeder.num_waiting + len(skipped)
+        done = content.num_samples - max((feeder.num_waiting for feeder in feeders), default=0) + len(skipped)
         yield Progress(stage, done, expected, message)
-    feeder.finish()
+    for feeder in feeders:
+        feeder.finish()
     done = content.num_samples + len(skipped)
     yield Progress(stage, done, done if expected is None else expected, message)
-    accumulators = {need: distributed.merge_over_ranks(feeder.accumulators[need]) for need in needs}
+    filled = {need: held for feeder in feeders for need, held in feeder.accumulators.items()}
+    of_paths = [need for need in needs if need.accumulator == PATHS]
+    if of_paths:
+        steps = read_paths(source, of_paths, networks, shard, options.batch_size)
+        filled |= yield from _path_progress(steps, stage, len(of_paths), expected)
+    accumulators = {need: distributed.merge_over_ranks(filled[need]) for need in needs}
     content = distributed.merge_over_ranks(content)
     labels = distributed.merge_over_ranks(labels)
     all_skipped = tuple(image for part in distributed.gather(tuple(skipped)) for image in part)
     transparent = sum(distributed.gather(transparent))
     _check_complete(source, chosen, options.shard, content.num_samples, len(all_skipped))
     # Some sources know only after a pass what to tell of it, and each rank only of its share.
-    notes = list(dict.fromkeys(note for part in distributed.gather(source.notes) for note in part))
+    known = (*source.notes, *(note for feeder in feeders for note in feeder.notes))
+    notes = list(dict.fromkeys(note for part in distributed.gather(known) for note in part))
     if transparent:
         notes.append(_transparency_note(transparent, content.num_samples, options))
         if options.alpha == "drop":
@@ -148,6 +163,34 @@ def read_source(
     )
     complete = labels if labels.num_samples == content.num_samples else None
     return Stats(accumulators, side, networks.records(needs), options.seed, complete, source.class_names)
+
+
+def _captions(
+    source: ImageSource, needs: Iterable[Need], captions: CaptionsLike | None, chosen: Chosen
+) -> dict[int, str]:
+    """The captions by the index of their image; none if nobody asks."""
+    if not any(need.accumulator == CAPTIONS for need in needs):
+        return {}
+    if captions is None:
+        raise UsageError(
+            "a CLIP score needs a caption for each image; give them with '--captions FILE' (Python: captions=...)"
+        )
+    texts = captions_of(source, captions)
+    positions = range(len(texts)) if chosen.positions is None else chosen.positions
+    return {index: texts[position] for index, position in enumerate(positions)}
+
+
+def _path_progress(
+    steps: Generator[int, None, dict[Need, Accumulator]], stage: Stage, num_needs: int, expected: int | None
+) -> Generator[Progress, None, dict[Need, Accumulator]]:
+    """Pass on how many steps of a generator's paths are done."""
+    total = None if expected is None else num_needs * expected
+    while True:
+        try:
+            yield Progress(stage, next(steps), total, "steps of the generator")
+        except StopIteration as finished:
+            found: dict[Need, Accumulator] = finished.value
+            return found
 
 
 def _share(wanted: Shard) -> Shard:

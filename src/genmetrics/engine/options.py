@@ -9,6 +9,7 @@ from pathlib import Path
 
 from genmetrics.errors import UsageError
 from genmetrics.registry import did_you_mean
+from genmetrics.sources.captions import CaptionsLike
 from genmetrics.sources.crop import parse_crop
 from genmetrics.types import AlphaPolicy, BadImagePolicy, Precision, Shard, Stage
 
@@ -33,6 +34,7 @@ class Options:
         crop: a centre crop and resize that every image undergoes first, such as ``adm-256``; None leaves images
             as they are.
         labels: where the images' classes come from, for both sides or by side; see ``open_source``.
+        captions: what each generated image is said to show; see ``captions_of``.
         cache: keep statistics of image sets, and use those that are kept.
         force: compare what is not comparable, with a warning.
         shard: which share of the images is read, where the others are read elsewhere.
@@ -50,6 +52,7 @@ class Options:
     on_bad_image: BadImagePolicy = "error"
     crop: str | None = None
     labels: str | Path | Mapping[Stage, str | Path] = "auto"
+    captions: CaptionsLike | None = None
     cache: bool = True
     force: bool = False
     shard: Shard = field(default_factory=Shard)

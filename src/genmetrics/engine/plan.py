@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from genmetrics.accumulators.build import NO_FEATURES
 from genmetrics.accumulators.feature_bank import FeatureBank
 from genmetrics.accumulators.moments import Moments
 from genmetrics.engine.options import Options
@@ -30,7 +31,7 @@ __all__ = [
     "width_of",
 ]
 
-#: The kind from which every other can be made.
+#: The kind from which every other statistic of features can be made.
 MAKES_ALL = "feature_bank"
 
 _WITH_REFERENCE = ("fid", "kid", "isc")
@@ -147,7 +148,9 @@ def unnamed(stats: Stats, need: Need) -> list[Need]:
 
 def serving(stats: Stats, need: Need) -> list[Need]:
     """What is held of a kind and settings from which the need's can be had, whatever it is of; the same kind first."""
-    kinds = {(need.accumulator, need.options), (MAKES_ALL, ())}
+    kinds = {(need.accumulator, need.options)}
+    if need.accumulator not in NO_FEATURES:
+        kinds.add((MAKES_ALL, ()))
     keys = [key for key in stats.accumulators if (key.accumulator, key.options) in kinds]
     return sorted(keys, key=lambda key: key.accumulator != need.accumulator)
 

@@ -76,6 +76,13 @@ class PreparedSide:
         missing = self._images.missing if self._images is not None else ()
         return tuple(dict.fromkeys(need.extractor for need in missing))
 
+    def names(self) -> Sequence[str] | None:
+        """What a person finds the images by, by index; None where that is not known."""
+        if self._images is None:
+            return None
+        names, positions = self._images.source.names(), self._images.chosen.positions
+        return names if names is None or positions is None else [names[position] for position in positions]
+
     def complete(self, seconds: dict[str, float]) -> Generator[Progress, None, Stats]:
         """Compute what is missing, and give back all of the side's statistics.
 
@@ -96,6 +103,7 @@ class PreparedSide:
                 self.stage,
                 self._images.chosen,
                 keep_logits=self._images.keep_logits,
+                captions=self._options.captions,
             )
             seconds[self.stage] = time.perf_counter() - began
             self._images.memory.keep(computed, self._images.missing)

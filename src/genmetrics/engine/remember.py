@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from genmetrics import distributed
+from genmetrics.accumulators.build import CAPTIONS
 from genmetrics.engine.networks import Networks
 from genmetrics.engine.options import Options
 from genmetrics.errors import CacheWarning
@@ -103,6 +104,7 @@ class Memory:
             and self._before is not None
             and self._before.digest is not None
             and self._networks.can_be_cached(need.extractor)
+            and need.accumulator != CAPTIONS  # the texts are no part of the key
         )
 
     def _get(self, need: Need) -> Stats | None:

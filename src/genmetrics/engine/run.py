@@ -8,6 +8,7 @@ from collections.abc import Generator, Hashable, Mapping, Sequence
 from dataclasses import replace
 
 from genmetrics import distributed
+from genmetrics.accumulators.build import NO_FEATURES
 from genmetrics.engine.comparable import FORCED, check_comparable, check_weights
 from genmetrics.engine.networks import Networks
 from genmetrics.engine.options import Options
@@ -68,21 +69,22 @@ def iter_evaluate(
         ref_stats = yield from prepared[1].complete(seconds)
     gen_stats = yield from prepared[0].complete(seconds)
     notes += _alpha_note(gen_stats, ref_stats)
-    return (
-        yield from build_report(
-            plan,
-            gen_stats,
-            ref_stats,
-            networks,
-            options,
-            seconds,
-            started,
-            records=[side.records for side in prepared],
-            cautions=merged_cautions(*cautions),
-            notes=notes,
-            reused=tuple(side.stage for side in prepared if side.reused),
-        )
+    report = yield from build_report(
+        plan,
+        gen_stats,
+        ref_stats,
+        networks,
+        options,
+        seconds,
+        started,
+        records=[side.records for side in prepared],
+        cautions=merged_cautions(*cautions),
+        notes=notes,
+        reused=tuple(side.stage for side in prepared if side.reused),
     )
+    if not any(result.per_image for result in report.metrics.values()):
+        return report
+    return replace(report, names={side.stage: names for side in prepared if (names := side.names()) is not None})
 
 
 def iter_compute_stats(
@@ -90,6 +92,12 @@ def iter_compute_stats(
 ) -> Generator[Progress, None, Stats]:
     """``compute_stats`` as a generator of progress records that returns the statistics."""
     plan = make_plan(metrics, options.extractor, options.seed, True, options.crop)
+    whole = [need for need in plan.gen_needs if need.accumulator in NO_FEATURES]
+    if whole and options.shard.count > 1:
+        raise UsageError(
+            f"metric {plan.asking_for(whole[0])!r} draws from a set as a whole, of which '--shard' reads a share; "
+            "leave the metric out here and ask for it of all images"
+        )
     side = open_side(source, "ref", options)
     if side.source is None:
         raise UsageError("the source is statistics already; give the images themselves")

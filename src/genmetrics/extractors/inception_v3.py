@@ -25,10 +25,12 @@ _STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("2048", ("Mixed_7a", "Mixed_7b", "Mixed_7c")),
 )
 _HEAD = ("logits_unbiased", "logits")
+# What the graph calls mixed_6/conv is the first branch of this block.
+_SPATIAL_LAYER, _SPATIAL_CHANNELS = "Mixed_6d", 7
 
 
 class InceptionV3(nn.Module):
-    """Inception-v3 with the weights' published layout and all six outputs.
+    """Inception-v3 with the weights' published layout and all seven outputs.
 
     Source: Szegedy et al. 2015 (arXiv:1512.00567); graph ``classify_image_graph_def.pb`` of 2015-12-05.
     Matches: TensorFlow's operators (tests/conformance/test_tensorflow_goldens.py), torch-fidelity 0.4.0 and
@@ -60,8 +62,9 @@ class InceptionV3(nn.Module):
 
         Args:
             inputs: (n, 3, 299, 299) float32, normalised to about -1..1.
-            wanted: from ``64 192 768 2048`` (globally average-pooled layers), ``logits`` and
-                ``logits_unbiased`` (1,008 classes, with and without the bias).
+            wanted: from ``64 192 768 2048`` (globally average-pooled layers), ``2023`` (seven channels of a
+                17x17 layer, unpooled), ``logits`` and ``logits_unbiased`` (1,008 classes, with and without the
+                bias).
 
         Returns:
             (n, d) for each wanted output; float32 but under autocast.
@@ -71,6 +74,10 @@ class InceptionV3(nn.Module):
         x = inputs
         for name, layers in _STAGES:
             for layer in layers:
+                if layer == _SPATIAL_LAYER and "2023" in missing:
+                    found["2023"] = _spatial(self.Mixed_6d.branch1x1(x))
+                    if missing.issubset(found):
+                        return found
                 x = F.max_pool2d(x, 3, stride=2) if layer == "max" else getattr(self, layer)(x)
             if name in missing or (name == "2048" and missing.intersection(_HEAD)):
                 found[name] = F.adaptive_avg_pool2d(x, 1).flatten(1)
@@ -81,6 +88,11 @@ class InceptionV3(nn.Module):
         if "logits" in missing:
             found["logits"] = found["logits_unbiased"] + self.fc.bias
         return {name: found[name] for name in found if name in missing}
+
+
+def _spatial(x: Float[Tensor, "n 192 17 17"]) -> Float[Tensor, "n 2023"]:
+    """ADM's spatial features: the first channels, flattened with the channel running fastest, as TensorFlow has it."""
+    return x[:, :_SPATIAL_CHANNELS].movedim(1, -1).flatten(1)
 
 
 class _Conv(nn.Module):

@@ -28,7 +28,7 @@ from genmetrics.extractors.weights import (
     load_state_dict,
 )
 
-__all__ = ["LPIPS", "LPIPSAlexNet", "LPIPSVGG16"]
+__all__ = ["LPIPS", "LPIPSVGG16", "LPIPSAlexNet"]
 
 _SHIFT = (-0.030, -0.088, -0.188)
 _SCALE = (0.458, 0.448, 0.450)
@@ -57,9 +57,7 @@ class LPIPS(nn.Module):
         self.heads = nn.ParameterList([nn.Parameter(torch.empty(width)) for width in widths])
         self._taps = frozenset(taps)
 
-    def forward(
-        self, first: Float32[Tensor, "n 3 h w"], second: Float32[Tensor, "n 3 h w"]
-    ) -> Float[Tensor, " n"]:
+    def forward(self, first: Float32[Tensor, "n 3 h w"], second: Float32[Tensor, "n 3 h w"]) -> Float[Tensor, " n"]:
         """The distance of each pair of images in -1..1."""
         total: Tensor | None = None
         shift, scale = (first.new_tensor(values)[:, None, None] for values in (_SHIFT, _SCALE))

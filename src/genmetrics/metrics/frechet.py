@@ -5,13 +5,19 @@ from __future__ import annotations
 import math
 from typing import cast
 
+import torch
+from jaxtyping import Float32, Int64
+from torch import Tensor
+
 from genmetrics.accumulators.moments import Moments
 from genmetrics.errors import StatisticsError
 from genmetrics.linalg import nuclear_norm_of_product
 from genmetrics.metrics.base import Metric, SetStatistics
 from genmetrics.types import MetricInfo, MetricResult, Need
 
-__all__ = ["FrechetDistance", "frechet_distance"]
+__all__ = ["FrechetDistance", "few_samples", "frechet_distance", "moments_of_rows"]
+
+_CHUNK = 4096
 
 
 def frechet_distance(gen: Moments, ref: Moments) -> float:
@@ -65,10 +71,24 @@ class FrechetDistance(Metric):
         assert ref is not None
         moments = [cast(Moments, side.get(self.needs[0])) for side in (gen, ref)]
         value = frechet_distance(*moments)
-        return MetricResult(self.id, value, {}, self.protocol, _few_samples(moments[0], moments[1]))
+        return MetricResult(self.id, value, {}, self.protocol, few_samples(moments[0], moments[1]))
 
 
-def _few_samples(gen: Moments, ref: Moments) -> tuple[str, ...]:
+def moments_of_rows(features: Float32[Tensor, "n d"], chosen: Int64[Tensor, " m"]) -> Moments:
+    """The moments of some of the rows of kept features.
+
+    Args:
+        features: (n, d) float32.
+        chosen: the rows to take, (m,) int64.
+    """
+    moments = Moments(features.shape[1])
+    for rows in torch.split(chosen, _CHUNK):
+        moments.update(features[rows], rows)
+    return moments
+
+
+def few_samples(gen: Moments, ref: Moments) -> tuple[str, ...]:
+    """The warning where a side has no more samples than dimensions; empty where neither has."""
     few = [
         f"{side} {moments.num_samples}"
         for side, moments in (("generated", gen), ("reference", ref))

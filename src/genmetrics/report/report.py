@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from genmetrics.errors import UnknownNameError
+from genmetrics.errors import UnknownNameError, UsageError
 from genmetrics.files import write_text
 from genmetrics.registry import did_you_mean
 from genmetrics.types import ExtractorRecord, MetricResult, SideRecord, Stage
 
-__all__ = ["SCHEMA", "Report"]
+__all__ = ["SCHEMA", "Report", "check_table_name"]
 
 SCHEMA = 1
 
@@ -34,6 +37,7 @@ class Report:
         seconds: wall time of the stages.
         notes: what a reader must know of the run as a whole.
         reused: the sides whose statistics, or some of them, were kept from an earlier run.
+        names: what a person finds the images of each side by, by index; empty where that is not known.
     """
 
     metrics: Mapping[str, MetricResult]
@@ -47,6 +51,7 @@ class Report:
     seconds: Mapping[str, float]
     notes: tuple[str, ...] = ()
     reused: tuple[Stage, ...] = ()
+    names: Mapping[Stage, Sequence[str]] = field(default_factory=lambda: MappingProxyType({}))
 
     def __getitem__(self, name: str) -> MetricResult:
         """The result of a metric.
@@ -132,6 +137,63 @@ class Report:
             OutputError: if it cannot be written.
         """
         write_text(Path(path), self.to_json() + "\n")
+
+    def per_image(self) -> dict[str, list[float | int | str]]:
+        """All figures of single generated images, as columns of one table.
+
+        ``index`` and, where it is known, ``name``; then ``<metric>.<figure>``. A figure that is the index of a
+        reference image has its name beside it, where that is known.
+
+        Raises:
+            UsageError: if no metric of the run has figures of single images.
+        """
+        tables = {name: result.per_image for name, result in self.metrics.items() if result.per_image is not None}
+        if not tables:
+            raise UsageError(
+                f"none of the metrics has figures of single images ({', '.join(self.metrics)}); ask for one that does, "
+                "such as realism, nearest or clip_score"
+            )
+        indices = sorted({int(index) for table in tables.values() for index in table["index"]})
+        columns: dict[str, list[float | int | str]] = {"index": list(indices)}
+        if "gen" in self.names:
+            columns["name"] = [self.names["gen"][index] for index in indices]
+        for metric, table in tables.items():
+            rows = {int(index): row for row, index in enumerate(table["index"])}
+            for figure, values in table.items():
+                if figure == "index":
+                    continue
+                found = [values[rows[index]] if index in rows else "" for index in indices]
+                columns[f"{metric}.{figure}"] = found
+                if figure == "nearest_ref" and "ref" in self.names:
+                    names = self.names["ref"]
+                    columns[f"{metric}.{figure}_name"] = ["" if index == "" else names[int(index)] for index in found]
+        return columns
+
+    def save_per_image(self, path: str | Path) -> None:
+        """Write ``per_image`` as CSV; the file appears only when it is whole.
+
+        Raises:
+            UsageError: if there are no such figures, or the name ends in anything but ``.csv``.
+            OutputError: if it cannot be written.
+        """
+        target = Path(path)
+        check_table_name(target)
+        columns = self.per_image()
+        with io.StringIO(newline="") as text:
+            writer = csv.writer(text, lineterminator="\n")
+            writer.writerow(columns)
+            writer.writerows(zip(*columns.values(), strict=True))
+            write_text(target, text.getvalue())
+
+
+def check_table_name(path: Path) -> None:
+    """Check that a file of figures of single images is called as its content is.
+
+    Raises:
+        UsageError: if it is not.
+    """
+    if path.suffix != ".csv":
+        raise UsageError(f"'{path}': figures of single images are written as CSV; expected a name ending in .csv")
 
 
 def _described(side: SideRecord) -> str:

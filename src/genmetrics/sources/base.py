@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -101,6 +101,10 @@ class ImageSource(ABC):
         another without reading it all.
         """
         return self.fingerprint().digest
+
+    def names(self) -> Sequence[str] | None:
+        """What a person finds each image by, in their order; None where that is not known before a pass."""
+        return None
 
     @abstractmethod
     def batches(self, shard: Shard, spec: BatchSpec) -> Iterator[ImageBatch]:

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from jaxtyping import Float32, Int64
 from torch import Tensor, nn
 
 from genmetrics.errors import DeviceError, GenmetricsError, SourceError, UsageError
@@ -18,7 +19,7 @@ from genmetrics.sources.layout import dtype_name
 from genmetrics.sources.loader import Item
 from genmetrics.sources.names import count
 from genmetrics.sources.noise import Draw, DrawnBatch, LabelDraw, NoiseSpec, NoiseType, check_seed, draws
-from genmetrics.sources.quantise import QuantisedSource, Quantiser
+from genmetrics.sources.quantise import QuantisedSource, Quantiser, Rounding, ValueRange
 from genmetrics.sources.samples import Sample
 from genmetrics.types import Fingerprint
 
@@ -106,6 +107,37 @@ class GeneratorSource(QuantisedSource, SeededSource):
 
     def __len__(self) -> int:
         return self._num_samples
+
+    @property
+    def noise(self) -> NoiseSpec:
+        """What the generator is given."""
+        return self._noise
+
+    @property
+    def value_range(self) -> ValueRange | None:
+        """What its float images run from and to; None if they are uint8."""
+        return self._quantiser.value_range
+
+    @property
+    def rounding(self) -> Rounding:
+        """How its float images become uint8."""
+        return self._quantiser.rounding
+
+    def raw_images(
+        self, noise: Float32[Tensor, "n ..."], labels: Int64[Tensor, " n"] | None, position: int, seed: int
+    ) -> Tensor:
+        """The images of given noise as the generator gives them, (n, 3, h, w) or (n, 1, h, w), on its device.
+
+        Args:
+            noise: (n, ...) float32.
+            labels: (n,) int64 of a conditional generator, else None.
+            position: seeds what the generator itself draws, together with the seed.
+            seed: of the run.
+
+        Raises:
+            SourceError: if the generator fails, or gives something else than images.
+        """
+        return self._generate(DrawnBatch((position,) * noise.shape[0], noise, labels), seed)
 
     def fingerprint(self) -> Fingerprint:
         """The program, all options and the seed; no digest without a seed, or for code, which cannot be known."""

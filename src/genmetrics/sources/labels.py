@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -46,6 +46,15 @@ class LabelledSource(ImageSource):
 
     def __len__(self) -> int:
         return len(self._source)
+
+    @property
+    def unlabelled(self) -> ImageSource:
+        """The source itself."""
+        return self._source
+
+    def names(self) -> Sequence[str] | None:
+        """The source's own."""
+        return self._source.names()
 
     def fingerprint(self) -> Fingerprint:
         """That of the images, changed by the labels."""

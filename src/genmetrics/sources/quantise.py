@@ -28,7 +28,7 @@ from typing import Literal, TypeGuard, get_args
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 
 from genmetrics.errors import SourceError, UsageError
@@ -38,7 +38,7 @@ from genmetrics.sources.loader import Item, ItemSource
 from genmetrics.sources.names import count
 from genmetrics.types import Shard
 
-__all__ = ["RANGES", "QuantisedSource", "Quantiser", "Rounding", "ValueRange", "floats", "quantise"]
+__all__ = ["RANGES", "QuantisedSource", "Quantiser", "Rounding", "ValueRange", "floats", "floats_to_unit", "quantise"]
 
 ValueRange = tuple[int, int]
 Rounding = Literal["round", "truncate"]
@@ -77,6 +77,18 @@ def quantise(
     else:
         scaled = exact * factor + (rounded if rounding == "round" else truncated)
     return scaled.floor_().clamp_(0, 255).to(torch.uint8)
+
+
+def floats_to_unit(images: Float[Tensor, "*any"], value_range: ValueRange) -> Float32[Tensor, "*any"]:
+    """Float values to float32 in -1..1, never through 8 bits; overshoot stays as it is.
+
+    Args:
+        images: finite values; float16 and bfloat16 are computed in float32.
+        value_range: what they run from and to, one of ``RANGES``.
+    """
+    low, high = value_range
+    exact = images.to(torch.float32)
+    return exact if (low, high) == (-1, 1) else (exact - low) * (2 / (high - low)) - 1
 
 
 class Quantiser:

@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from genmetrics.accumulators.base import Accumulator
-from genmetrics.accumulators.build import ACCUMULATORS
+from genmetrics.accumulators.build import ACCUMULATORS, PAIRS, PATHS
 from genmetrics.accumulators.labels import Labels
 from genmetrics.accumulators.moments import Moments
 from genmetrics.errors import StatisticsError, UsageError
@@ -157,7 +157,8 @@ def _from_header(header: Mapping[str, str], tensors: Mapping[str, Tensor]) -> St
     held = Labels.from_state(labels) if labels else None
     stats = from_fingerprint(fingerprint, accumulators, held, json.loads(header["versions"]))
     for need, accumulator in accumulators.items():
-        counted = not isinstance(accumulator, Moments) or accumulator.counted
+        counted = need.accumulator not in (PAIRS, PATHS)  # these are of pairs and steps
+        counted = counted and (not isinstance(accumulator, Moments) or accumulator.counted)
         if counted and stats.num_samples is not None and accumulator.num_samples != stats.num_samples:
             raise StatisticsError(
                 f"its {describe_need(need)} are of {accumulator.num_samples} images, and its header says "

@@ -10,6 +10,7 @@ from functools import reduce
 from torch import Tensor
 
 from genmetrics.accumulators.base import Accumulator
+from genmetrics.accumulators.build import NO_FEATURES
 from genmetrics.accumulators.labels import Labels
 from genmetrics.errors import StatisticsError
 from genmetrics.stats.stats import Stats, describe_need
@@ -51,6 +52,13 @@ def _check_mergeable(stats: Stats) -> None:
         raise StatisticsError(
             f"'{stats.name}' does not say how many images it is of, so that it has no weight in a merge; say it with "
             "`genmetrics stats convert IN OUT --num-samples N`"
+        )
+    whole = [need for need in stats.accumulators if need.accumulator in NO_FEATURES]
+    if whole:
+        raise StatisticsError(
+            f"'{stats.name}' holds {describe_need(whole[0])}, which are drawn from the set as it is and cannot be "
+            "merged with those of another; build the parts without the metrics that need them, and ask for these of "
+            "the images"
         )
     if not stats.side.parts:
         raise StatisticsError(f"'{stats.name}' does not say which images it is of; it cannot be merged")

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from genmetrics.accumulators.base import Accumulator
-from genmetrics.accumulators.build import build_accumulator
+from genmetrics.accumulators.build import NO_FEATURES, build_accumulator
 from genmetrics.accumulators.feature_bank import FeatureBank
 from genmetrics.accumulators.labels import Labels
 from genmetrics.accumulators.softmax_sums import SoftmaxSums
@@ -122,6 +122,8 @@ class Stats:
 
     def _features_for(self, need: Need) -> FeatureBank | None:
         """Kept features from which the accumulator of a need can be made."""
+        if need.accumulator in NO_FEATURES:
+            return None
         kinds = ("feature_bank", "softmax_sums") if need.accumulator == "softmax_sums" else ("feature_bank",)
         for key, held in self.accumulators.items():
             if key.accumulator in kinds and _same_feature(key, need):

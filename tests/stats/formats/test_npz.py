@@ -135,10 +135,13 @@ def test_features(key: str, dtype: type, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "mode"),
     [
-        ("ffhq_clean_trainval70k_256.npz", "'clean' (Inception, Pillow's antialiased bicubic)"),
+        (
+            "ffhq_clean_trainval70k_256.npz",
+            "'clean' (Inception, Pillow's antialiased bicubic, as pil-bicubic-f32-299 has it)",
+        ),
         ("my_set_legacy_tensorflow_custom_na.npz", "'legacy_tensorflow' (Inception, TensorFlow 1's bilinear"),
         ("cifar10_legacy_pytorch_test_32.npz", "'legacy_pytorch' (Inception, torch's bilinear"),
-        ("mydata_clean_clip_vit_b_32_custom_na.npz", "'clean' (CLIP ViT-B/32)"),
+        ("mydata_clean_clip_vit_b_32_custom_na.npz", "'clean' (CLIP ViT-B/32, as pil-bicubic-crop-224-clip feeds it)"),
     ],
 )
 def test_what_a_name_of_clean_fid_says_is_a_note(name: str, mode: str, tmp_path: Path) -> None:

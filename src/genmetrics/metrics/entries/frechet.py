@@ -10,6 +10,7 @@ _INCEPTION = "inception-v3.tf2015"
 _FRECHET = "genmetrics.metrics.frechet:FrechetDistance"
 _TF1 = "tf1-bilinear-299"
 _TORCH = "torch-bilinear-299"
+_CLEAN = "pil-bicubic-f32-299"
 
 
 def _frechet(name: str, feature: str, preprocess: str, summary: str, equals: str) -> MetricInfo:
@@ -46,5 +47,61 @@ ENTRIES: tuple[MetricInfo, ...] = (
             "pytorch-fid, vq.fid",
         )
         for feature in ("2048", "64", "192", "768")
+    ),
+    _frechet(
+        "sfid", "2023", _TF1, "Fréchet distance of spatial features, 7 channels of a 17x17 layer", "ADM evaluator"
+    ),
+    _frechet("fid_clean", "2048", _CLEAN, "FID with Pillow's antialiased bicubic resize", "clean-fid, mode clean"),
+    MetricInfo(
+        "kid_clean",
+        "genmetrics.metrics.kernel:KernelDistance",
+        "KID with Pillow's antialiased bicubic resize",
+        _INCEPTION,
+        "2048",
+        _CLEAN,
+        higher_is_better=False,
+        unary=False,
+        estimator="poly3-100x1000",
+        equals="clean-fid, mode clean, with its order of draws",
+    ),
+    MetricInfo(
+        "fid_inf",
+        "genmetrics.metrics.infinity:FrechetAtInfinity",
+        "FID extrapolated to infinitely many generated images",
+        _INCEPTION,
+        "2048",
+        _TF1,
+        higher_is_better=False,
+        unary=False,
+        generic="fd_inf",
+        estimator="line15-from5000",
+        equals="FID_IS_infinity's estimator, with seeded draws",
+    ),
+    MetricInfo(
+        "isc_inf",
+        "genmetrics.metrics.infinity:InceptionScoreAtInfinity",
+        "Inception Score extrapolated to infinitely many images, one split",
+        _INCEPTION,
+        "logits_unbiased",
+        _TF1,
+        higher_is_better=True,
+        unary=True,
+        generic="isc_inf",
+        role="logits",
+        estimator="line15-from5000",
+        equals="FID_IS_infinity's estimator, with seeded draws",
+    ),
+    MetricInfo(
+        "intra_fid",
+        "genmetrics.metrics.intra_class:IntraClassFrechet",
+        "FID of each class, mean over the classes",
+        _INCEPTION,
+        "2048",
+        _TF1,
+        higher_is_better=False,
+        unary=False,
+        generic="intra_fd",
+        estimator="classes",
+        equals="StudioGAN",
     ),
 )

@@ -30,7 +30,7 @@ _CLEAN_FID = re.compile(
 )
 _STYLEGAN = re.compile(r".+?-(?P<detector>inception(?:-v3)?-2015-12-05|[^-]+)-[0-9a-f]{32}\.pkl")
 _CLEAN_FID_MODES = {
-    "clean": "Pillow's antialiased bicubic",
+    "clean": "Pillow's antialiased bicubic, as pil-bicubic-f32-299 has it",
     "legacy_tensorflow": "TensorFlow 1's bilinear, as tf1-bilinear-299 has it",
     "legacy_pytorch": "torch's bilinear, as torch-bilinear-299 has it",
 }
@@ -64,7 +64,8 @@ def clean_fid_note(name: str) -> str | None:
     match = _CLEAN_FID.fullmatch(name.lower())
     if match is None:
         return None
-    network = "CLIP ViT-B/32" if match["model"] else f"Inception, {_CLEAN_FID_MODES[match['mode']]}"
+    clip = "CLIP ViT-B/32, as pil-bicubic-crop-224-clip feeds it"
+    network = clip if match["model"] else f"Inception, {_CLEAN_FID_MODES[match['mode']]}"
     return (
         f"by its name, the file may be of clean-fid's mode '{match['mode']}' ({network}); nothing in the file "
         "confirms that"

@@ -1,0 +1,63 @@
+"""How well images go with their captions, told while the images go through their network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from genmetrics.accumulators.base import Accumulator
+from genmetrics.errors import UsageError
+from genmetrics.extractors.base import Extractor
+from genmetrics.extractors.captions import CaptionExtractor
+from genmetrics.types import Need
+
+__all__ = ["CaptionValues"]
+
+#: What CLIPScore puts before each caption.
+_PREFIX = "A photo depicts "
+
+
+class CaptionValues:
+    """Turns the embeddings of images into their cosines with the embeddings of their captions."""
+
+    def __init__(self, accumulator: Accumulator, need: Need, extractor: Extractor, captions: Mapping[int, str]) -> None:
+        """Check that the network reads texts.
+
+        Args:
+            accumulator: takes the cosines.
+            need: what the accumulator meets; its option ``prefix`` puts "A photo depicts " before each caption.
+            extractor: the network.
+            captions: the captions by the index of their image.
+
+        Raises:
+            UsageError: if the network does not read texts.
+        """
+        if not isinstance(extractor, CaptionExtractor):
+            raise UsageError(
+                f"extractor {extractor.id!r} reads no captions; a CLIP score needs one that does, such as "
+                "'clip-vit-b32.openai'"
+            )
+        self._accumulator = accumulator
+        self._prefix = _PREFIX if dict(need.options).get("prefix") else ""
+        self._extractor = extractor
+        self._captions = captions
+        self.num_truncated = 0
+
+    def update(self, values: Tensor, indices: Tensor) -> None:
+        """Take the (n, d) embeddings of the images with these (n,) indices."""
+        missing = [index for index in indices.tolist() if index not in self._captions]
+        if missing:
+            raise UsageError(
+                f"image {missing[0]} has no caption, and a CLIP score needs one for each image; give them with "
+                "'--captions FILE' (Python: captions=...)"
+            )
+        texts = [self._prefix + self._captions[index] for index in indices.tolist()]
+        self.num_truncated += len(self._extractor.truncated(texts))
+        of_texts = self._extractor.caption_embeddings(texts).to(values.device)
+        on_host = values.device.type == "mps"  # Metal has no float64
+        pair = [(side.cpu() if on_host else side).to(torch.float64) for side in (values, of_texts)]
+        cosines = F.cosine_similarity(pair[0], pair[1], dim=1)
+        self._accumulator.update(torch.stack((cosines, torch.full_like(cosines, -1)), dim=1), indices)

@@ -1,0 +1,148 @@
+"""Diversity from pairs of images, path lengths of generators, and how well images go with their captions."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import numpy as np
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+from genmetrics.accumulators.build import CAPTIONS, PAIRS, PATHS
+from genmetrics.accumulators.feature_bank import Scalars
+from genmetrics.errors import StatisticsError
+from genmetrics.metrics.base import Metric, SetStatistics
+from genmetrics.types import MetricInfo, MetricResult, Need, Table
+
+__all__ = ["ClipScore", "PairDiversity", "PathLength", "kept_lengths"]
+
+
+def _figures(side: SetStatistics, need: Need) -> Scalars:
+    return cast(Scalars, side.get(need))
+
+
+class PairDiversity(Metric):
+    """The mean of a pair network's output over random pairs of images of a set.
+
+    With ``same_class`` the pairs are of one class each, and the mean is that of the classes' means, as AC-GAN has it.
+
+    Source: Odena et al. 2017 (arXiv:1610.09585), section 4.2, for MS-SSIM; Choi et al. 2020 (arXiv:1912.01865),
+    appendix, for LPIPS. Neither has canonical code: which pairs are drawn is ours.
+    Matches: the pair networks' tests; the mean over the drawn pairs exactly, tests/engine/test_pairs.py.
+    """
+
+    unary = True
+
+    def __init__(self, info: MetricInfo, seed: int) -> None:
+        self.id = info.id
+        self.higher_is_better = info.higher_is_better
+        settings = dict(info.settings)
+        self.same_class = bool(settings["same_class"])
+        options = (
+            ("num_pairs", int(settings["num_pairs"])),
+            ("same_class", int(self.same_class)),
+            ("seed", seed),
+        )
+        self.needs = (Need(info.extractor, info.preprocess, info.feature, PAIRS, options),)
+        self.protocol = info.protocol
+
+    def compute(self, gen: SetStatistics, ref: SetStatistics | None) -> MetricResult:
+        """The mean over pairs, or over the classes' means; ``se`` is its standard error over disjoint pairs."""
+        held = _figures(gen, self.needs[0])
+        values, groups = held.values(), held.groups()
+        if not self.same_class:
+            extra = {"std": float(values.std(correction=0)), "num_pairs": len(values)}
+            return MetricResult(self.id, float(values.mean()), extra, self.protocol)
+        classes = sorted(set(groups.tolist()))
+        means = torch.stack([values[groups == group].mean() for group in classes])
+        names = gen.class_names
+        table: Table = {
+            "class": [names[group] if 0 <= group < len(names) else str(group) for group in classes],
+            "mean": means.tolist(),
+            "num_pairs": [int((groups == group).sum()) for group in classes],
+        }
+        extra = {
+            "std": float(means.std(correction=0)),
+            "num_pairs": len(values),
+            "num_classes": len(classes),
+            "min": float(means.min()),
+            "max": float(means.max()),
+        }
+        return MetricResult(self.id, float(means.mean()), extra, self.protocol, per_class=table)
+
+
+def kept_lengths(lengths: Float64[Tensor, " n"], lower: float, upper: float) -> Float64[Tensor, " m"]:
+    """The lengths between two percentiles, both ends included; percentiles are lengths that occur.
+
+    Args:
+        lengths: (n,) float64.
+        lower: percentile, 0..100, rounded down to a length that occurs.
+        upper: percentile, rounded up.
+    """
+    values = lengths.numpy()
+    low = np.percentile(values, lower, method="lower")
+    high = np.percentile(values, upper, method="higher")
+    return lengths[(lengths >= float(low)) & (lengths <= float(high))]
+
+
+class PathLength(Metric):
+    """Perceptual path length: the mean LPIPS of small steps in a generator's input, divided by their squared length.
+
+    Source: Karras et al. 2019 (arXiv:1812.04948), section 4.1.
+    Matches: torch-fidelity 0.4.0 with its draws, on the same LPIPS; tests/conformance/test_peers_perceptual.py.
+    """
+
+    higher_is_better = False
+    unary = True
+    percentiles = (1.0, 99.0)
+
+    def __init__(self, info: MetricInfo, seed: int) -> None:
+        self.id = info.id
+        options = (*((name, int(value)) for name, value in info.settings), ("seed", seed))
+        self.needs = (Need(info.extractor, info.preprocess, info.feature, PATHS, options),)
+        self.protocol = info.protocol
+
+    def compute(self, gen: SetStatistics, ref: SetStatistics | None) -> MetricResult:
+        """The mean of the lengths between the 1st and the 99th percentile; ``std`` is their population spread."""
+        lengths = _figures(gen, self.needs[0]).values()
+        kept = kept_lengths(lengths, *self.percentiles)
+        extra = {"std": float(kept.std(correction=0)), "num_steps": len(lengths), "num_discarded": 0}
+        extra["num_discarded"] = len(lengths) - len(kept)
+        return MetricResult(self.id, float(kept.mean()), extra, self.protocol)
+
+
+class ClipScore(Metric):
+    """The mean cosine of the CLIP embeddings of images and their captions, scaled.
+
+    Source: Hessel et al. 2021 (arXiv:2104.08718), equation 1.
+    Matches: transcriptions of clipscore.py and of torchmetrics 1.9's functions;
+    tests/conformance/test_peers_perceptual.py.
+    """
+
+    higher_is_better = True
+    unary = True
+
+    def __init__(self, info: MetricInfo, seed: int) -> None:
+        self.id = info.id
+        settings = dict(info.settings)
+        self.scale = float(settings["scale"])
+        self.clips_each = bool(settings["clips_each"])
+        options = (("prefix", int(settings["prefix"])),)
+        self.needs = (Need(info.extractor, info.preprocess, info.feature, CAPTIONS, options),)
+        self.protocol = info.protocol
+
+    def compute(self, gen: SetStatistics, ref: SetStatistics | None) -> MetricResult:
+        """The scaled mean; negative cosines count as 0 singly or in the mean, as the protocol has it."""
+        held = _figures(gen, self.needs[0])
+        cosines = held.values()
+        if not len(cosines):
+            raise StatisticsError("there are no images with captions")
+        each = self.scale * (cosines.clamp(min=0) if self.clips_each else cosines)
+        extra = {
+            "std": float(each.std(correction=0)),
+            "num_pairs": len(each),
+            "num_negative": int((cosines < 0).sum()),
+        }
+        table: Table = {"index": held.indices().tolist(), "cosine": cosines.tolist()}
+        return MetricResult(self.id, max(0.0, float(each.mean())), extra, self.protocol, per_image=table)
