@@ -51,6 +51,8 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "PathLength": "engine/test_paths.py",
     "PrecisionRecall": "metrics/test_precision_recall.py",
     "RealismScore": "metrics/test_memorisation.py",
+    "RenyiKernelEntropy": "metrics/test_vendi.py",
+    "Vendi": "metrics/test_vendi.py",
 }
 #: How many samples a metric needs that refuses fewer than its protocol has, by its class.
 COUNTS = {"FrechetAtInfinity": 5200, "InceptionScoreAtInfinity": 5200}

@@ -9,6 +9,22 @@ __all__ = ["ENTRIES"]
 _CHUNK = 5000
 
 
+def _entropy(name: str, target: str, summary: str, estimator: str, equals: str) -> MetricInfo:
+    return MetricInfo(
+        name,
+        f"genmetrics.metrics.vendi:{target}",
+        summary,
+        "dinov2-vitl14.lvd142m",
+        "cls",
+        "pil-bicubic-224-imagenet",
+        higher_is_better=True,
+        unary=True,
+        generic=name,
+        estimator=estimator,
+        equals=equals,
+    )
+
+
 ENTRIES: tuple[MetricInfo, ...] = (
     MetricInfo(
         "isc",
@@ -37,5 +53,19 @@ ENTRIES: tuple[MetricInfo, ...] = (
         estimator=f"runs-of-{_CHUNK}",
         equals="ADM's evaluator (guided-diffusion)",
         settings=(("chunk", _CHUNK),),
+    ),
+    _entropy(
+        "vendi",
+        "Vendi",
+        "Vendi score, the effective number of unlike images",
+        "cosine-shannon",
+        "vendi-score",
+    ),
+    _entropy(
+        "rke",
+        "RenyiKernelEntropy",
+        "Rényi kernel entropy of order 2 as a number of unlike images, cosine kernel",
+        "cosine-renyi2",
+        "vendi-score with q = 2",
     ),
 )

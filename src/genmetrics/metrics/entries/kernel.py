@@ -7,6 +7,7 @@ from genmetrics.types import MetricInfo
 __all__ = ["ENTRIES"]
 
 _INCEPTION = ("inception-v3.tf2015", "2048", "tf1-bilinear-299")
+_CLIP = ("clip-vit-l14-336.openai", "embedding", "square-pil-bicubic-336-clip")
 _DIRECTIONS = 1000
 
 
@@ -52,6 +53,22 @@ ENTRIES: tuple[MetricInfo, ...] = (
         _INCEPTION,
         "poly3-full",
         "the unbiased estimate of KID's paper, of which `kid` is a random approximation",
+    ),
+    _distance(
+        "cmmd",
+        "cmmd:CMMD",
+        "CMMD, the biased squared MMD of CLIP embeddings under a Gaussian kernel, times 1,000",
+        _CLIP,
+        "rbf10-biased-x1000",
+        "google-research's cmmd, clip-mmd",
+    ),
+    _distance(
+        "cmmd_fast",
+        "cmmd:StreamingCMMD",
+        "CMMD to within 0.0007 below it, from second moments in constant memory",
+        _CLIP,
+        "rbf10-biased-x1000-order2",
+        "`cmmd` to within its own bound",
     ),
     _distance(
         "mind",
