@@ -64,6 +64,7 @@ fmt: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/memory_of_fid.py
 	$(BIN)/python benchmarks/streaming_npz.py
+	$(BIN)/python benchmarks/neighbours.py
 
 clean:
 	rm -rf $(VENV) demo-output build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -1,8 +1,8 @@
 """Precision, recall, density, coverage and MiFID against other people's code.
 
 Peers: torch-fidelity 0.4.0, prdc 0.2, torchmetrics 1.9.0, piq 0.8.0. Tolerances: precision, recall, density and
-coverage equal in every count (1e-12; torch-fidelity's means are float32, 1e-7), MiFID 1e-6 relative. torch-fidelity's and
-prdc's distances go through products of float32 features, whose errors move counts near a surface, so they are fed
+coverage equal in every count (1e-12; torch-fidelity's means are float32, 1e-7), MiFID 1e-6 relative. torch-fidelity
+and prdc make distances of products of float32 features, whose errors move counts near a surface, so they are fed
 float64. Reached with torch 2.13.0, scikit-learn 1.9.1: see docs/fidelity.md.
 """
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from genmetrics.metrics import neighbour_pass, neighbour_spaces
-from genmetrics.metrics.neighbour_pass import Balls, NearestOther, Neighbours, Realism, answer
+from genmetrics.metrics.neighbour_pass import Balls, NearestOther, Neighbours, OwnBalls, Realism, answer
 from support.features import all_distances, own_distances, sample
 
 QUESTIONS = (
@@ -21,6 +21,8 @@ QUESTIONS = (
     NearestOther("gen", "cosine"),
     NearestOther("ref", "absolute cosine"),
     Realism(3),
+    OwnBalls(4),
+    OwnBalls(5),
     Neighbours("ref", 5),
     Neighbours("gen", 2),
 )
@@ -96,6 +98,14 @@ def test_equals_float64(name: str, tile_bytes: int) -> None:
         around, inside = expect_balls(question, gen, ref)
         assert counts.around.tolist() == around.tolist()
         assert counts.inside.tolist() == inside.tolist()
+    assert len(found.own_balls) == 2
+    for question, counts in found.own_balls.items():
+        own = all_distances(ref, ref)
+        np.fill_diagonal(own, np.inf)
+        radii = np.sqrt(own_distances(ref)[:, question.k - 1])
+        middle = np.median(radii)
+        inside = own <= np.where(radii <= middle, own_distances(ref)[:, question.k - 1], middle * middle)[:, None]
+        assert counts.tolist() == inside.sum(axis=0).tolist()
     for question, (distances, index) in found.neighbours.items():
         side = gen if question.side == "gen" else ref
         np.testing.assert_allclose(distances, np.sqrt(own_distances(side)[:, : question.k]), rtol=1e-14)

@@ -7,7 +7,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from genmetrics.metrics.base import SetStatistics
-from genmetrics.metrics.neighbour_pass import Answers, Balls, Neighbours, Question, median
+from genmetrics.metrics.neighbour_pass import Answers, Balls, OwnBalls, Question
 from genmetrics.metrics.neighbours import NeighbourMetric
 from genmetrics.types import MetricResult
 
@@ -51,21 +51,23 @@ class ClippedDensityCoverage(NeighbourMetric):
 
     Source: Salvy et al. 2025 (arXiv:2507.01761), ICLR 2026.
     Matches: github.com/nicolassalvy/ClippedDensityCoverage, transcribed, to 1e-12; tests/metrics/test_clipped.py.
+    Where reference distances tie, that code lets k of the tied samples into a ball of the reference's own, whichever
+    come first; here all are in it, as on the generated side.
     """
 
     @property
     def questions(self) -> tuple[Question, ...]:
-        """Clipped and unclipped reference balls, and the reference's own neighbours."""
+        """Clipped and unclipped reference balls, and how the reference fills its own."""
         k = int(self.settings["k"])
-        return (Balls("ref", k, True, clipped=True), Balls("ref", k, False), Neighbours("ref", k))
+        return (Balls("ref", k, True, clipped=True), Balls("ref", k, False), OwnBalls(k))
 
     def result(self, answers: Answers, gen: SetStatistics, ref: SetStatistics) -> MetricResult:
         """Clipped Density; Clipped Coverage and the figures before calibration beside it."""
         clipped, whole, own = self.questions
-        assert isinstance(clipped, Balls) and isinstance(whole, Balls) and isinstance(own, Neighbours)
+        assert isinstance(clipped, Balls) and isinstance(whole, Balls) and isinstance(own, OwnBalls)
         k, num_ref = clipped.k, self.bank(ref).num_samples
         density = _clipped_mean(answers.balls[clipped].around, k)
-        of_ref = _clipped_mean(_own_appearances(*answers.neighbours[own]), k)
+        of_ref = _clipped_mean(answers.own_balls[own], k)
         filled = _clipped_mean(answers.balls[whole].inside, k)
         ideal = expected_coverage(num_ref, self.bank(gen).num_samples, k)
         # expected_coverage ascends; the published code looks its inverse up from the left.
@@ -84,10 +86,3 @@ class ClippedDensityCoverage(NeighbourMetric):
 def _clipped_mean(counts: Tensor, k: int) -> float:
     """The mean share of k, at most 1 each."""
     return float(counts.clamp(max=k).to(torch.float64).mean()) / k
-
-
-def _own_appearances(distances: Tensor, index: Tensor) -> Tensor:
-    """How many clipped balls of other reference samples each reference sample is in, as one of their neighbours."""
-    radii = distances[:, -1]
-    inside = distances <= radii.clamp(max=median(radii))[:, None]
-    return torch.bincount(index[inside], minlength=len(radii))

@@ -63,6 +63,13 @@ class Balls:
 
 
 @dataclass(frozen=True)
+class OwnBalls:
+    """In how many clipped balls about other samples of its own set each reference sample is, surfaces included."""
+
+    k: int
+
+
+@dataclass(frozen=True)
 class NearestOther:
     """The nearest sample of the other set, of each sample of ``side``; ``cosine`` is 1 − cos, or 1 − |cos|."""
 
@@ -77,7 +84,7 @@ class Realism:
     k: int
 
 
-Question = Neighbours | Balls | NearestOther | Realism
+Question = Neighbours | Balls | OwnBalls | NearestOther | Realism
 
 
 @dataclass(frozen=True)
@@ -99,6 +106,7 @@ class Answers:
 
     neighbours: dict[Neighbours, tuple[Float64[Tensor, "n k"], Int64[Tensor, "n k"]]]
     balls: dict[Balls, Counts]
+    own_balls: dict[OwnBalls, Int64[Tensor, " n"]]
     nearest: dict[NearestOther, tuple[Float64[Tensor, " n"], Int64[Tensor, " n"]]]
     realism: dict[Realism, Float64[Tensor, " n"]]
 
@@ -130,14 +138,18 @@ def answer(
 
 
 def _answer(asked: Sequence[Question], gen: Tensor, ref: Tensor, device: torch.device, block: int) -> Answers:
-    found = Answers({}, {}, {}, {})
+    found = Answers({}, {}, {}, {}, {})
     euclidean = [question for question in asked if not _is_cosine(question)]
     if euclidean:
         gen_points, ref_points, scale = paired_points(gen, ref, device)
         points = {"gen": gen_points, "ref": ref_points}
         neighbours: dict[str, tuple[Tensor, Tensor]] = {}
         for side, k in _largest_k(euclidean).items():
-            neighbours[side] = _within(Distances(points[side], points[side], scale), k, block)
+            search = _within(Distances(points[side], points[side], scale), k, block)
+            neighbours[side] = search.settle()
+            for question in euclidean:
+                if isinstance(question, OwnBalls) and side == "ref":
+                    found.own_balls[question] = _own_counts(search, *neighbours[side], question.k).cpu()
         cross = Distances(gen_points, ref_points, scale)
         _across(euclidean, cross, {side: figures for side, (figures, _) in neighbours.items()}, block, found)
         for question in euclidean:
@@ -158,8 +170,8 @@ def _largest_k(asked: Sequence[Question]) -> dict[SideName, int]:
     """How many neighbours each set's samples must be given."""
     largest: dict[SideName, int] = {}
     for question in asked:
-        if isinstance(question, (Neighbours, Balls, Realism)):
-            side: SideName = "ref" if isinstance(question, Realism) else question.side
+        if not isinstance(question, NearestOther):
+            side: SideName = question.side if isinstance(question, (Neighbours, Balls)) else "ref"
             largest[side] = max(largest.get(side, 0), question.k)
     return largest
 
@@ -169,8 +181,8 @@ def _blocks(count: int, size: int) -> Iterator[slice]:
         yield slice(start, min(start + size, count))
 
 
-def _within(distances: Distances, k: int, block: int) -> tuple[Tensor, Tensor]:
-    """Squared distances, scaled, and indices of the k nearest other samples of each sample of one set."""
+def _within(distances: Distances, k: int, block: int) -> Nearest:
+    """The search for the k nearest other samples of each sample of one set, after all tiles."""
     search = Nearest(distances, k, block)
     blocks = list(_blocks(distances.num_rows, block))
     for number, rows in enumerate(blocks):
@@ -181,7 +193,22 @@ def _within(distances: Distances, k: int, block: int) -> tuple[Tensor, Tensor]:
             else:
                 search.offer(columns, rows, tile.T.contiguous())
             search.offer(rows, columns, tile)
-    return search.settle()
+    return search
+
+
+def _own_counts(search: Nearest, figures: Tensor, index: Tensor, k: int) -> Tensor:
+    """How many clipped balls about others each sample is in.
+
+    A ball that is known to hold no more than its neighbours is read off their list; of the others all are looked up.
+    """
+    radii = _clipped(figures[:, k - 1])
+    full = search.tied if k == figures.shape[1] else figures[:, k] == figures[:, k - 1]
+    inside = (figures[:, :k] <= radii[:, None]) & ~full[:, None]
+    counts = torch.bincount(index[:, :k][inside], minlength=len(radii))
+    rows = full.nonzero().squeeze(1)
+    for columns in search.within(rows, radii[rows]):
+        counts += torch.bincount(columns, minlength=len(radii))
+    return counts
 
 
 def _across(
@@ -228,8 +255,11 @@ def _across(
 
 def _squared_radii(question: Balls, figures: dict[str, Tensor]) -> Tensor:
     squared = figures[question.side][:, question.k - 1]
-    if not question.clipped:
-        return squared
+    return _clipped(squared) if question.clipped else squared
+
+
+def _clipped(squared: Tensor) -> Tensor:
+    """Squared radii, none larger than the median radius."""
     radii = squared.sqrt()
     middle = median(radii)
     return torch.where(radii <= middle, squared, middle * middle)

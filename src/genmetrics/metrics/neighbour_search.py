@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from jaxtyping import Float32, Float64, Int64
 from torch import Tensor
@@ -25,6 +27,8 @@ class Nearest:
 
     def __init__(self, space: Space, count: int, block: int) -> None:
         self.space, self.count, self._block = space, count, block
+        #: Which rows may have more columns as near as the last of theirs; once settled.
+        self.tied = torch.zeros(space.num_rows, dtype=torch.bool, device=space.device)
         keep = min(count + _SPARE, space.num_columns)
         self._lower = torch.full((space.num_rows, keep), torch.inf, dtype=torch.float32, device=space.device)
         self._index = torch.zeros((space.num_rows, keep), dtype=torch.int64, device=space.device)
@@ -49,19 +53,38 @@ class Nearest:
         figures = torch.full_like(lower, torch.inf)
         figures[wanted] = self.space.exact(row[wanted], index[wanted])
         figures, index = _in_order(figures, index)
+        tied = torch.zeros(len(figures), dtype=torch.bool, device=figures.device)
+        if figures.shape[1] > k:
+            tied = (figures[:, k] == figures[:, k - 1]) & figures[:, k].isfinite()
         figures, index = figures[:, :k].contiguous(), index[:, :k].contiguous()
-        # Zero is the least there is. Otherwise more than were carried along may be as near as the k-th.
-        again = ((lower[:, -1:] <= bar) & (figures[:, -1:] > 0)).squeeze(1)
-        if lower.shape[1] < self.space.num_columns - int(self.space.same) and bool(again.any()):
-            for rows in torch.split(again.nonzero().squeeze(1), self._block):
+        if lower.shape[1] < self.space.num_columns - int(self.space.same):
+            beyond = (lower[:, -1:] <= bar).squeeze(1)
+            tied |= beyond
+            # More than were carried along may be as near as the k-th; but nothing is nearer than zero.
+            again = (beyond & (figures[:, -1] > 0)).nonzero().squeeze(1)
+            for rows in torch.split(again, self._block) if len(again) else ():
                 figures[rows], index[rows] = self._search_again(rows, figures[rows, -1])
+        self.tied = tied
         return figures, index
+
+    def within(self, rows: Int64[Tensor, " r"], bar: Float64[Tensor, " r"]) -> Iterator[Int64[Tensor, " pairs"]]:
+        """The columns whose figure in one of the rows is at most that row's ``bar``, once for each such row."""
+        for number in range(0, len(rows), self._block):
+            these, bars = rows[number : number + self._block], bar[number : number + self._block]
+            for at, column, figures in self._near(these, bars):
+                yield column[figures <= bars[at]]
 
     def _search_again(self, rows: Tensor, bar: Tensor) -> tuple[Tensor, Tensor]:
         """Everything of these rows that may be as small as ``bar``, decided in float64."""
-        above = rounded_up(bar)[:, None]
         best = torch.full((len(rows), self.count), torch.inf, dtype=torch.float64, device=rows.device)
         index = torch.zeros((len(rows), self.count), dtype=torch.int64, device=rows.device)
+        for at, column, figures in self._near(rows, bar):
+            best, index = _merged(best, index, at, column, figures)
+        return best, index
+
+    def _near(self, rows: Tensor, bar: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Block by block the pairs that may be as near as ``bar``, as numbers of ``rows`` and of columns, exactly."""
+        above = rounded_up(bar)[:, None]
         for start in range(0, self.space.num_columns, self._block):
             columns = slice(start, min(start + self._block, self.space.num_columns))
             at, column = (self.space.tile(rows, columns) <= above).nonzero(as_tuple=True)
@@ -69,9 +92,7 @@ class Nearest:
             if self.space.same:
                 other = rows[at] != column
                 at, column = at[other], column[other]
-            figures = self.space.exact(rows[at], column)
-            best, index = _merged(best, index, at, column, figures)
-        return best, index
+            yield at, column, self.space.exact(rows[at], column)
 
 
 def rounded_up(values: Tensor) -> Tensor:

@@ -28,7 +28,7 @@ _SLACK = 1.02
 _TINY = 2.0**-60
 #: Weights beyond it are cut in the bounds, which float32 could not hold; such pairs are left to float64.
 _HEAVY = 1e30
-_CHUNK_BYTES = 2**25
+_CHUNK_BYTES = 2**21
 
 
 def squared_distances(

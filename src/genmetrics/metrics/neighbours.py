@@ -9,7 +9,7 @@ from typing import ClassVar, cast
 from genmetrics.accumulators.feature_bank import FeatureBank
 from genmetrics.errors import StatisticsError
 from genmetrics.metrics.base import Metric, SetStatistics
-from genmetrics.metrics.neighbour_pass import Answers, NearestOther, Question, Realism, answer
+from genmetrics.metrics.neighbour_pass import Answers, NearestOther, OwnBalls, Question, Realism, answer
 from genmetrics.types import MetricInfo, MetricResult, Need
 
 __all__ = ["NeighbourMetric", "sizes_differ"]
@@ -71,7 +71,7 @@ class NeighbourMetric(Metric):
         for question in self.questions:
             if isinstance(question, NearestOther):
                 least = dict.fromkeys(sizes, 1)
-            elif isinstance(question, Realism):
+            elif isinstance(question, (OwnBalls, Realism)):
                 least = {"gen": 1, "ref": question.k + 1}
             else:
                 least = {"gen": 1, "ref": 1, question.side: question.k + 1}
