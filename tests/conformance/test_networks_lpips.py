@@ -222,5 +222,7 @@ def test_pairs_of_other_shapes(pair):
 
 
 def test_single_images_have_no_features(pair):
-    with pytest.raises(UsageError, match=r"^extractor 'ms-ssim\.wang2003' compares pairs of images and has no features"):
+    with pytest.raises(
+        UsageError, match=r"^extractor 'ms-ssim\.wang2003' compares pairs of images and has no features"
+    ):
         load("ms-ssim.wang2003")(pair(170, 170)[0], ["similarity"])

@@ -155,9 +155,7 @@ _OTHERS = [byte for byte in range(256) if byte not in _PRINTABLE]
 
 def _byte_letters() -> dict[int, str]:
     """A visible letter for each byte: itself where it has one, else one from behind the first 256."""
-    return {byte: chr(byte) for byte in _PRINTABLE} | {
-        byte: chr(256 + number) for number, byte in enumerate(_OTHERS)
-    }
+    return {byte: chr(byte) for byte in _PRINTABLE} | {byte: chr(256 + number) for number, byte in enumerate(_OTHERS)}
 
 
 def _words(text: str) -> Iterator[str]:
