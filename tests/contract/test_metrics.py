@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from genmetrics.accumulators.build import ACCUMULATORS, build_accumulator
+from genmetrics.accumulators.build import ACCUMULATORS, NO_FEATURES, build_accumulator
 from genmetrics.accumulators.labels import Labels
 from genmetrics.extractors import EXTRACTORS
 from genmetrics.metrics import METRICS
@@ -85,7 +85,10 @@ def stats_of(metric: Metric, values: np.ndarray, order: np.ndarray | None = None
     accumulators = {}
     for need in metric.needs:
         accumulators[need] = build_accumulator(need, values.shape[1], len(values))
-        accumulators[need].update(torch.from_numpy(values[indices]), torch.from_numpy(indices))
+        rows = values[indices]
+        if need.accumulator in NO_FEATURES:  # a figure and the class that it is of
+            rows = np.stack((np.abs(rows[:, 0]), indices % 2), axis=1)
+        accumulators[need].update(torch.from_numpy(rows), torch.from_numpy(indices))
     labels = Labels()
     labels.update(torch.from_numpy(indices % 2), torch.from_numpy(indices))
     return Stats(accumulators, SideRecord("synthetic", "array", len(values), "0" * 64), {}, SEED, labels)
