@@ -102,7 +102,7 @@ def _rounding_of_inputs(device: torch.device) -> float:
 
     Which of them a device uses is a switch of the process, which is not touched here; a product tells.
     """
-    ones = torch.eye(256, dtype=torch.float32, device=device)
+    ones = torch.eye(64, dtype=torch.float32, device=device)
     kept = {bits: bool(((ones * (1 + 2.0**-bits)) @ ones == ones * (1 + 2.0**-bits)).all()) for bits in (9, 22)}
     if kept[22]:
         return 0.0
