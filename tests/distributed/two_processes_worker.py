@@ -27,7 +27,7 @@ from genmetrics.report.report import Report
 from genmetrics.sources.generator import GeneratorSource
 
 sys.path.append(str(Path(__file__).parents[1]))
-from support.pair_nets import registered_pair_networks  # noqa: E402
+from support.pair_nets import registered_pair_networks
 
 LITE = "efficientnet-lite0.in1k"
 NUM_SAMPLES, WIDTH = 40, 6
