@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from genmetrics.metrics import neighbour_pass, neighbour_spaces
+from genmetrics.metrics import neighbour_balls, neighbour_pass, neighbour_spaces
 from genmetrics.metrics.neighbour_pass import Balls, NearestOther, Neighbours, OwnBalls, Realism, answer
 from support.features import all_distances, own_distances, sample
 
@@ -228,6 +228,27 @@ def test_questions_share_their_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_tiles_keep_to_their_memory() -> None:
     assert neighbour_pass._BYTES_PER_PAIR * 4096**2 == neighbour_pass._TILE_BYTES
+
+
+@pytest.mark.parametrize("limit", [1, 50, 10**6])
+def test_pairs_are_told_apart_a_part_at_a_time(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nearly every sample is in nearly every ball."""
+    gen, ref = 0.01 * sample(0, 90, 4), sample(1, 80, 4)
+    monkeypatch.setattr(neighbour_balls, "_PAIRS_AT_ONCE", limit)
+    counted = []
+    real = neighbour_balls.BallCounter._count
+    monkeypatch.setattr(
+        neighbour_balls.BallCounter,
+        "_count",
+        lambda self, i, j, lower: counted.append(len(i)) or real(self, i, j, lower),
+    )
+    question = Balls("ref", 70, True)
+    around, inside = expect_balls(question, gen, ref)
+    found = answer([question], gen, ref).balls[question]
+    assert found.around.tolist() == around.tolist()
+    assert found.inside.tolist() == inside.tolist()
+    assert sum(counted) >= inside.sum() > 5000
+    assert max(counted) <= max(limit, 80)
 
 
 @pytest.mark.gpu

@@ -99,8 +99,11 @@ def eval_command(
             from genmetrics.files import check_writable
             from genmetrics.report.report import check_table_name
 
+            from genmetrics.engine.plan import check_per_image, make_plan
+
             check_table_name(per_image)
             check_writable(per_image)
+            check_per_image(make_plan(metrics, extractor, seed, ref is not None, crop))
         from genmetrics import distributed
         from genmetrics.cli.table import print_report
         from genmetrics.engine.evaluate import evaluate

@@ -22,6 +22,7 @@ __all__ = [
     "MAKES_ALL",
     "Plan",
     "as_typed",
+    "check_per_image",
     "computable",
     "could_meet",
     "make_plan",
@@ -92,6 +93,20 @@ def make_plan(
             "(Python: ref=...), or ask for metrics of one set: -m isc"
         )
     return plan
+
+
+def check_per_image(plan: Plan) -> None:
+    """Check that figures of single images will come of a run.
+
+    Raises:
+        UsageError: if none of the metrics has any.
+    """
+    if not any(metric.has_per_image for metric in plan.metrics):
+        asked = ", ".join(metric.id for metric in plan.metrics)
+        raise UsageError(
+            f"none of the metrics has figures of single images ({asked}); ask for one that does, such as realism, "
+            "nearest, authpct or clip_score"
+        )
 
 
 def _names(metrics: Sequence[str] | str | None, has_reference: bool) -> list[str]:

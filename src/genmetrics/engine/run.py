@@ -140,6 +140,9 @@ def build_report(
     """
     began = time.perf_counter()
     results: dict[str, MetricResult] = {}
+    if networks.device.type == "cuda":  # Metal has no float64
+        for metric in plan.metrics:
+            metric.device = networks.device
     for group in _groups(plan.metrics):
         yield Progress("metrics", len(results), len(plan.metrics), ", ".join(metric.id for metric in group))
         first = group[0]

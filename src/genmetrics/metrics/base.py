@@ -6,6 +6,8 @@ import typing
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
 
+import torch
+
 from genmetrics.accumulators.base import Accumulator
 from genmetrics.accumulators.labels import Labels
 from genmetrics.types import MetricResult, Need, Protocol
@@ -42,6 +44,8 @@ class Metric(ABC):
         higher_is_better: whether a larger number is a better model.
         unary: whether it needs no reference.
         protocol: what the number stands for.
+        has_per_image: whether results have figures of single images.
+        device: where large work may be done; the engine sets it, and none of it changes a number beyond rounding.
     """
 
     id: str
@@ -49,6 +53,8 @@ class Metric(ABC):
     higher_is_better: bool
     unary: bool
     protocol: Protocol
+    has_per_image: bool = False
+    device: torch.device = torch.device("cpu")
 
     @property
     def work(self) -> Hashable | None:

@@ -29,6 +29,8 @@ class RealismScore(NeighbourMetric):
     Matches: dgm-eval's code, transcribed, to 1e-12 relative; tests/metrics/test_memorisation.py.
     """
 
+    has_per_image = True
+
     @property
     def questions(self) -> tuple[Question, ...]:
         """The scores, and the nearest reference sample of each."""
@@ -81,6 +83,8 @@ class Authenticity(NeighbourMetric):
     Matches: dgm-eval's code, transcribed, equal; tests/metrics/test_memorisation.py.
     """
 
+    has_per_image = True
+
     @property
     def questions(self) -> tuple[Question, ...]:
         """Nearest training samples, and how near to them their own nearest are."""
@@ -110,6 +114,8 @@ class NearestReference(NeighbourMetric):
 
     The distance is 1 − cos, from 0 to 2.
     """
+
+    has_per_image = True
 
     @property
     def questions(self) -> tuple[Question, ...]:

@@ -32,7 +32,7 @@ class MemorisationInformedFrechetDistance(NeighbourMetric):
     generated one, as torchmetrics computes it, and a Fréchet distance of at most 1e-8 gives 0.
 
     Source: Bai et al. 2021 (arXiv:2106.03062), section 3.3.
-    Matches: torchmetrics 1.9.0's functions in the stated direction, to 1e-6 relative;
+    Matches: torchmetrics 1.9.0's functions in the stated direction, to 1e-9 relative;
     tests/conformance/test_peers_neighbours.py.
     """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,6 +13,8 @@ from genmetrics.metrics.neighbour_search import rounded_up
 from genmetrics.metrics.neighbour_spaces import Distances
 
 __all__ = ["BallCounter", "Radii"]
+
+_PAIRS_AT_ONCE = 2**20
 
 
 @dataclass(frozen=True)
@@ -52,9 +54,13 @@ class BallCounter:
         near = self._near(rows, columns, tile)
         if near is None:
             return
-        at, beside = near.nonzero(as_tuple=True)
-        lower = tile[at, beside].to(torch.float64)
-        i, j = at + rows.start, beside + columns.start
+        for part in _parts(near):
+            at, beside = near[part].nonzero(as_tuple=True)
+            lower = tile[part][at, beside].to(torch.float64)
+            self._count(at + (rows.start + part.start), beside + columns.start, lower)
+
+    def _count(self, i: Tensor, j: Tensor, lower: Tensor) -> None:
+        """Tell pairs apart of which the lower bounds are given."""
         upper = lower + self._distances.slack(i, j)
         bars = [each.squared[j if each.of_columns else i] for each in self._radii]
         doubtful = torch.zeros_like(lower, dtype=torch.bool)
@@ -80,6 +86,17 @@ class BallCounter:
             return near
         of_row = tile <= of_rows[rows, None]
         return of_row if near is None else near.logical_or_(of_row)
+
+
+def _parts(near: Tensor) -> Iterator[slice]:
+    """Rows at a time that have no more near pairs than are told apart at once; a single row may have more."""
+    until = near.sum(dim=1).cumsum(dim=0)
+    start = 0
+    while start < len(near):
+        told = int(until[start - 1]) if start else 0
+        stop = max(start + 1, int(torch.searchsorted(until, told + _PAIRS_AT_ONCE, right=True)))
+        yield slice(start, stop)
+        start = stop
 
 
 def _largest(squared: Sequence[Tensor]) -> Tensor | None:

@@ -126,9 +126,9 @@ def answer(
 
     Args:
         questions: what to find out; a set must have more samples than any k asked of it.
-        gen: (n, d) float32 features of the generated set.
-        ref: (m, d) float32 features of the reference set.
-        device: where to compute; None is the CPU.
+        gen: (n, d) float32 features of the generated set, on the CPU.
+        ref: (m, d) float32 features of the reference set, on the CPU.
+        device: where to compute, with float64; None is the CPU.
         tile_bytes: about how much memory a tile with all that is made of it may take.
     """
     asked = list(dict.fromkeys(questions))

@@ -27,6 +27,8 @@ class Nearest:
 
     def __init__(self, space: Space, count: int, block: int) -> None:
         self.space, self.count, self._block = space, count, block
+        # Where ties are looked for, most of a tile may have to be decided: fewer rows at a time.
+        self._rows_again = max(1, block // 8)
         #: Which rows may have more columns as near as the last of theirs; once settled.
         self.tied = torch.zeros(space.num_rows, dtype=torch.bool, device=space.device)
         keep = min(count + _SPARE, space.num_columns)
@@ -62,15 +64,15 @@ class Nearest:
             tied |= beyond
             # More than were carried along may be as near as the k-th; but nothing is nearer than zero.
             again = (beyond & (figures[:, -1] > 0)).nonzero().squeeze(1)
-            for rows in torch.split(again, self._block) if len(again) else ():
+            for rows in torch.split(again, self._rows_again) if len(again) else ():
                 figures[rows], index[rows] = self._search_again(rows, figures[rows, -1])
         self.tied = tied
         return figures, index
 
     def within(self, rows: Int64[Tensor, " r"], bar: Float64[Tensor, " r"]) -> Iterator[Int64[Tensor, " pairs"]]:
         """The columns whose figure in one of the rows is at most that row's ``bar``, once for each such row."""
-        for number in range(0, len(rows), self._block):
-            these, bars = rows[number : number + self._block], bar[number : number + self._block]
+        for number in range(0, len(rows), self._rows_again):
+            these, bars = rows[number : number + self._rows_again], bar[number : number + self._rows_again]
             for at, column, figures in self._near(these, bars):
                 yield column[figures <= bars[at]]
 

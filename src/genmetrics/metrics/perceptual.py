@@ -122,6 +122,7 @@ class ClipScore(Metric):
 
     higher_is_better = True
     unary = True
+    has_per_image = True
 
     def __init__(self, info: MetricInfo, seed: int) -> None:
         self.id = info.id
