@@ -31,9 +31,18 @@ def test_links_lead_somewhere():
     assert broken == []
 
 
-def test_every_default_metric_has_its_page():
-    for name in ("fid", "kid", "isc"):
-        assert (ROOT / "docs" / "metrics" / f"{name}.md").read_text().startswith(f"# {name}\n")
+@pytest.mark.parametrize("name", [*METRICS])
+def test_every_metric_has_its_page(name):
+    """What it answers, what it stands for, what it equals and whose it is."""
+    text = (ROOT / "docs" / "metrics" / f"{name}.md").read_text()
+    assert text.startswith(f"# {name}\n")
+    rows = dict(re.findall(r"^\| (\w[\w ]*) \| (.+?) \|$", text, re.M))
+    assert {"equals", "source"} <= rows.keys(), rows.keys()
+    assert ("higher" if METRICS.get(name).higher_is_better else "lower") in text.lower(), "which way is better"
+
+
+def test_every_page_is_of_a_metric():
+    assert {page.stem for page in (ROOT / "docs" / "metrics").glob("*.md")} == set(METRICS)
 
 
 def test_the_protocol_page_is_what_the_registries_say():
