@@ -42,6 +42,7 @@ class Metric(ABC):
         higher_is_better: whether a larger number is a better model.
         unary: whether it needs no reference.
         protocol: what the number stands for.
+        needs_labels: whether the images' classes are needed too.
     """
 
     id: str
@@ -49,6 +50,7 @@ class Metric(ABC):
     higher_is_better: bool
     unary: bool
     protocol: Protocol
+    needs_labels: bool = False
 
     @property
     def work(self) -> Hashable | None:
