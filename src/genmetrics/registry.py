@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from importlib import metadata
 from typing import Any, Generic, TypeVar
 
-from genmetrics.errors import UnknownNameError, UsageError
+from genmetrics.errors import GenmetricsError, UnknownNameError, UsageError
 
 __all__ = ["Registry", "did_you_mean", "load_target"]
 
@@ -49,6 +49,7 @@ class Registry(Generic[Entry]):
         self._kind = kind
         self._group = group
         self._entries: dict[str, Entry] = {}
+        self._makers: dict[str, str] = {}
         self._entry_points_loaded = False
 
     def register(self, name: str, entry: Entry) -> None:
@@ -61,22 +62,48 @@ class Registry(Generic[Entry]):
             raise UsageError(f"{self._kind} {name!r} is registered already; choose another name")
         self._entries[name] = entry
 
+    def register_maker(self, prefix: str, target: str) -> None:
+        """Let names that begin with a prefix stand for what they say, which need not be registered.
+
+        Args:
+            prefix: such as ``hf:``.
+            target: ``module:function`` that makes the entry of a name; imported when such a name is first asked for.
+
+        Raises:
+            UsageError: if the prefix is taken.
+        """
+        if prefix in self._makers:
+            raise UsageError(f"names of {self._kind}s that begin with {prefix!r} are taken already; choose another")
+        self._makers[prefix] = target
+
     def get(self, name: str) -> Entry:
         """The entry of that name.
 
         Raises:
             UnknownNameError: if there is none; the message names the nearest ones.
+            GenmetricsError: if the name says what the entry is made of, and that is not there or cannot be used.
         """
         self._load_entry_points()
         try:
             return self._entries[name]
         except KeyError:
+            for prefix, target in self._makers.items():
+                if name.startswith(prefix):
+                    made: Entry = load_target(target)(name)
+                    return made
             hint = did_you_mean(name, list(self._entries))
             raise UnknownNameError(f"unknown {self._kind} {name!r}; {hint}") from None
 
     def __contains__(self, name: object) -> bool:
+        """Whether ``get`` would find it."""
         self._load_entry_points()
-        return name in self._entries
+        if name in self._entries or not isinstance(name, str) or not name.startswith(tuple(self._makers)):
+            return name in self._entries
+        try:
+            self.get(name)
+        except GenmetricsError:
+            return False
+        return True
 
     def __iter__(self) -> Iterator[str]:
         self._load_entry_points()

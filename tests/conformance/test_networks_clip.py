@@ -264,7 +264,7 @@ class TestVocabulary:
         from dataclasses import replace
 
         monkeypatch.setenv("GENMETRICS_WEIGHTS", str(tmp_path))
-        nowhere = {name: "http://127.0.0.1:9/x" for name in clip_tokens.VOCABULARY.urls}
+        nowhere = dict.fromkeys(clip_tokens.VOCABULARY.urls, "http://127.0.0.1:9/x")
         missing = replace(clip_tokens.VOCABULARY, packaged=None, urls=nowhere)
         monkeypatch.setattr(clip_tokens, "VOCABULARY", missing)
         with pytest.raises(MissingWeightsError, match=r"captions need CLIP's vocabulary bpe_simple_vocab_16e6"):

@@ -25,6 +25,7 @@ def status_command(
     with reporting_errors():
         from genmetrics.errors import WeightsError
         from genmetrics.extractors.builtin import PUBLISHED
+        from genmetrics.extractors.hub_files import hub_cache
         from genmetrics.extractors.weights import find_weights, search_folders
 
         entries = []
@@ -55,7 +56,7 @@ def status_command(
                 print(f"{entry['id']}: {entry['path']} ({kind}, sha256 {str(entry['sha256'])[:12]})")
             else:
                 print(f"{entry['id']}: {entry['problem']}; 'genmetrics weights fetch {entry['id']}' gets it")
-        print("looked in: " + ", ".join(str(folder) for folder in search_folders()))
+        print("looked in: " + ", ".join(str(folder) for folder in [*search_folders(), hub_cache()]))
 
 
 @weights_app.command("fetch")

@@ -9,6 +9,7 @@ from pathlib import Path
 from genmetrics.engine.options import Options
 from genmetrics.engine.plan import Plan, as_typed
 from genmetrics.errors import StatisticsError
+from genmetrics.extractors.base import locate_weights
 from genmetrics.extractors.weights import file_sha256
 from genmetrics.types import ExtractorRecord, Need
 
@@ -74,7 +75,9 @@ def check_weights(records: Mapping[Need, ExtractorRecord], options: Options) -> 
         path = options.weights.get(need.extractor)
         if path is None or record.weights_sha256 is None:
             continue
-        found = file_sha256(Path(path).expanduser())
+        # Of some extractors the file is a part of the weights only.
+        located = locate_weights(need.extractor, Path(path))
+        found = file_sha256(Path(path).expanduser()) if located is None else located.sha256
         if found != record.weights_sha256 and not options.force:
             raise StatisticsError(
                 f"the given statistics have different weights_sha256 of {need.extractor!r} ({record.weights_sha256}) "

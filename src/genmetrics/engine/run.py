@@ -241,7 +241,7 @@ def _with_provenance(result: MetricResult, behind: Sequence[ExtractorRecord]) ->
     """The result with what is to be said of the networks behind it, on either side."""
     warnings = list(result.warnings)
     name = result.protocol.extractor
-    unofficial = [record for record in behind if record.weights_sha256 is not None and not record.official]
+    unofficial = [record for record in behind if record.weights_sha256 is not None and record.official is False]
     warnings += [
         f"the weights of {name!r} are not the published ones (sha256 {str(record.weights_sha256)[:12]}…): the number "
         "does not compare with published ones"

@@ -1,7 +1,8 @@
 """Networks with named outputs. This file holds descriptions only and imports neither torch nor a network.
 
 To add an extractor: a class in a file of this folder that derives from ``base.Extractor``, and an
-``ExtractorInfo`` registered under its id.
+``ExtractorInfo`` registered under its id. Any model of the transformers library, and any ``nn.Module``, is an extractor
+without being added, by the names ``hf:…`` and ``python:…``.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ def register_extractor(info: ExtractorInfo) -> None:
     """
     EXTRACTORS.register(info.id, info)
 
+
+EXTRACTORS.register_maker("hf:", "genmetrics.extractors.hub_model:hub_model_info")
+EXTRACTORS.register_maker("python:", "genmetrics.extractors.python_model:python_model_info")
 
 register_extractor(
     ExtractorInfo(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float32, UInt8
@@ -18,7 +19,7 @@ from genmetrics.preprocess.spec import Preprocess, get_preprocess
 from genmetrics.registry import load_target
 from genmetrics.types import ExtractorInfo, Precision
 
-__all__ = ["Extractor", "load_extractor", "locate_weights"]
+__all__ = ["Extractor", "ExtractorByName", "load_extractor", "locate_weights"]
 
 
 class Extractor(ABC):
@@ -106,6 +107,26 @@ class Extractor(ABC):
         """Run the network on preprocessed inputs; called without gradients and at the chosen precision."""
 
 
+class ExtractorByName(Extractor):
+    """An extractor of which one class serves many ids, each of which says what it is made of: ``hf:…``.
+
+    Attributes:
+        name: the id, which ``of`` sets.
+    """
+
+    name: ClassVar[str] = ""
+
+    @classmethod
+    def of(cls, name: str) -> type[ExtractorByName]:
+        """The class of one id, made as any extractor is."""
+        return type(cls.__name__, (cls,), {"name": name, "__module__": cls.__module__})
+
+
+def _class_of(name: str) -> Any:
+    found = load_target(EXTRACTORS.get(name).target)
+    return found.of(name) if isinstance(found, type) and issubclass(found, ExtractorByName) else found
+
+
 def locate_weights(name: str, weights: Path | None = None) -> WeightsFile | None:
     """The weight file that ``load_extractor`` would use, without building anything; None if that cannot be told.
 
@@ -113,7 +134,7 @@ def locate_weights(name: str, weights: Path | None = None) -> WeightsFile | None
         UnknownNameError: if no extractor has that id.
         WeightsError: if the weights are missing or refused.
     """
-    located: WeightsFile | None = load_target(EXTRACTORS.get(name).target).locate(weights)
+    located: WeightsFile | None = _class_of(name).locate(weights)
     return located
 
 
@@ -129,5 +150,5 @@ def load_extractor(name: str, weights: Path | None = None) -> Extractor:
         MissingWeightsError: if there are no weights and none can be fetched.
         WeightsError: if the weights are damaged, do not fit, or are refused.
     """
-    extractor: Extractor = load_target(EXTRACTORS.get(name).target)(weights)
+    extractor: Extractor = _class_of(name)(weights)
     return extractor

@@ -82,7 +82,8 @@ class CLIPVision(nn.Module):
     """CLIP's image tower, a vision transformer.
 
     Source: Radford et al. 2021 (arXiv:2103.00020).
-    Matches: ``clip.model`` of openai-clip 1.0.1 in float32, within 1e-5 relative; tests/conformance/test_networks_clip.py.
+    Matches: ``clip.model`` of openai-clip 1.0.1 in float32, within 1e-5 relative;
+    tests/conformance/test_networks_clip.py.
     """
 
     def __init__(self, sizes: CLIPSizes) -> None:
@@ -177,7 +178,7 @@ class _Attention(nn.Module):
         count, length, width = x.shape
         parts = F.linear(x, self.in_proj_weight, self.in_proj_bias)
         parts = parts.reshape(count, length, 3, width // _HEAD_WIDTH, _HEAD_WIDTH).permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(*parts, is_causal=self._causal)
+        mixed = F.scaled_dot_product_attention(parts[0], parts[1], parts[2], is_causal=self._causal)
         out: Tensor = self.out_proj(mixed.transpose(1, 2).reshape(count, length, width))
         return out
 
@@ -212,7 +213,8 @@ class _CLIPExtractor(PublishedExtractor, CaptionExtractor):
         tokens, _ = self._tokens(texts)
         text = self._text_tower()
         with torch.inference_mode(), computing_at(self.precision, self.device):
-            parts = [text(part.to(self.device)).to(torch.float32) for part in tokens.split(_CAPTIONS)]
+            starts = range(0, tokens.shape[0], _CAPTIONS)
+            parts = [text(tokens[start : start + _CAPTIONS].to(self.device)).to(torch.float32) for start in starts]
         return torch.cat(parts) if parts else torch.empty((0, self.sizes.embedding), device=self.device)
 
     def truncated(self, texts: Sequence[str]) -> list[int]:

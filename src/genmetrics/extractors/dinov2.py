@@ -121,7 +121,7 @@ class _Attention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         count, length, width = x.shape
         parts = self.qkv(x).reshape(count, length, 3, width // _HEAD_WIDTH, _HEAD_WIDTH).permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(*parts)
+        mixed = F.scaled_dot_product_attention(parts[0], parts[1], parts[2])
         out: Tensor = self.proj(mixed.transpose(1, 2).reshape(count, length, width))
         return out
 
@@ -162,6 +162,12 @@ class _GatedMLP(nn.Module):
 
 
 class _DINOv2Extractor(PublishedExtractor):
+    sizes: tuple[int, int, bool]
+
+    @classmethod
+    def make(cls) -> nn.Module:
+        return DINOv2(*cls.sizes)
+
     def relabelled(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
         """Either published layout in Meta's names, with position embeddings for 224 x 224."""
         state = joined(relabel(state, _FROM_HUB), ".qkv.")
@@ -174,37 +180,25 @@ class DINOv2ViTS(_DINOv2Extractor):
     """DINOv2 ViT-S/14."""
 
     name = "dinov2-vits14.lvd142m"
-
-    @classmethod
-    def make(cls) -> nn.Module:
-        return DINOv2(384, 12)
+    sizes = (384, 12, False)
 
 
 class DINOv2ViTB(_DINOv2Extractor):
     """DINOv2 ViT-B/14."""
 
     name = "dinov2-vitb14.lvd142m"
-
-    @classmethod
-    def make(cls) -> nn.Module:
-        return DINOv2(768, 12)
+    sizes = (768, 12, False)
 
 
 class DINOv2ViTL(_DINOv2Extractor):
     """DINOv2 ViT-L/14, the network of FD-DINOv2."""
 
     name = "dinov2-vitl14.lvd142m"
-
-    @classmethod
-    def make(cls) -> nn.Module:
-        return DINOv2(1024, 24)
+    sizes = (1024, 24, False)
 
 
 class DINOv2ViTG(_DINOv2Extractor):
     """DINOv2 ViT-g/14."""
 
     name = "dinov2-vitg14.lvd142m"
-
-    @classmethod
-    def make(cls) -> nn.Module:
-        return DINOv2(1536, 40, swiglu=True)
+    sizes = (1536, 40, True)

@@ -32,7 +32,7 @@ def relabel(state: Mapping[str, Tensor], rules: Sequence[tuple[str, str]]) -> di
 
 
 def joined(state: Mapping[str, Tensor], separator: str) -> dict[str, Tensor]:
-    """Query, key and value, named ``<name>.q<separator>weight`` and so on, one under the other as ``<name><separator>…``.
+    """Query, key and value one under the other: ``<name>.q.weight`` and its like become ``<name><separator>weight``.
 
     Args:
         state: tensors by name.

@@ -7,6 +7,7 @@ imported.
 from __future__ import annotations
 
 import hashlib
+from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from genmetrics.extractors.weights import (
     load_state_dict,
 )
 
-__all__ = ["LPIPS", "LPIPSAlexNet", "LPIPSVGG16"]
+__all__ = ["LPIPS", "LPIPSVGG16", "LPIPSAlexNet"]
 
 _SHIFT = (-0.030, -0.088, -0.188)
 _SCALE = (0.458, 0.448, 0.450)
@@ -53,7 +54,7 @@ class LPIPS(nn.Module):
             widths: the channels of those outputs.
         """
         super().__init__()
-        self.features = features[: taps[-1] + 1]
+        self.features = nn.Sequential(*list(features)[: taps[-1] + 1])
         self.heads = nn.ParameterList([nn.Parameter(torch.empty(width)) for width in widths])
         self._taps = frozenset(taps)
 
@@ -104,9 +105,9 @@ class _LPIPS(PairExtractor):
         return WeightsFile(trunk.path, joined, bool(trunk.official) and heads == cls.heads[1])
 
     @classmethod
-    def make(cls) -> nn.Module:
+    @abstractmethod
+    def make(cls) -> LPIPS:
         """The network, with any weights."""
-        raise NotImplementedError
 
     @classmethod
     def _heads(cls) -> Path:
@@ -136,7 +137,8 @@ class LPIPSVGG16(_LPIPS):
     heads = ("vgg.pth", "a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868")
 
     @classmethod
-    def make(cls) -> nn.Module:
+    def make(cls) -> LPIPS:
+        """The network, with any weights."""
         return LPIPS(vgg16_layers(), (3, 8, 15, 22, 29), (64, 128, 256, 512, 512))
 
 
@@ -147,7 +149,8 @@ class LPIPSAlexNet(_LPIPS):
     heads = ("alex.pth", "df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0")
 
     @classmethod
-    def make(cls) -> nn.Module:
+    def make(cls) -> LPIPS:
+        """The network, with any weights."""
         return LPIPS(_alexnet_layers(), (1, 4, 7, 9, 11), (64, 192, 384, 256, 256))
 
 

@@ -1,4 +1,4 @@
-"""The published weight files of the built-in extractors, and the extractor that is a network of ours with such a file."""
+"""The published weight files of the built-in extractors, and the extractor that is a network of ours with one."""
 
 from __future__ import annotations
 
@@ -172,6 +172,7 @@ class PublishedExtractor(Extractor):
 
     @classmethod
     def locate(cls, weights: Path | None) -> WeightsFile:
+        """The weight file that is given, found or fetched."""
         published = PUBLISHED[cls.name]
         return find_weights(published, weights) or fetch_weights(published)
 
@@ -185,5 +186,6 @@ class PublishedExtractor(Extractor):
         return state
 
     def forward(self, inputs: Float32[Tensor, "n 3 h w"], wanted: Collection[str]) -> dict[str, Tensor]:
+        """Run the network on preprocessed inputs."""
         outputs: dict[str, Tensor] = self.network(inputs, wanted)
         return outputs

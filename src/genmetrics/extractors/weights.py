@@ -153,8 +153,8 @@ def _checked(path: Path, published: PublishedWeights) -> WeightsFile:
     if not official and os.environ.get(ALLOW_UNOFFICIAL) != "1":
         raise WeightsError(
             f"'{path}' has the published name of the weights of {published.extractor!r} but other content "
-            f"(sha256 {sha256[:12]}…, published {published.expected(path.name)[:12]}…); it may be a broken download. Delete it, "
-            f"or use it knowingly with '--weights {path}' or {ALLOW_UNOFFICIAL}=1"
+            f"(sha256 {sha256[:12]}…, published {published.expected(path.name)[:12]}…); it may be a broken download. "
+            f"Delete it, or use it knowingly with '--weights {path}' or {ALLOW_UNOFFICIAL}=1"
         )
     return WeightsFile(path, sha256, official)
 

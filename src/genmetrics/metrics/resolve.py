@@ -81,8 +81,8 @@ def _on_extractor(info: MetricInfo, extractor: ExtractorInfo) -> MetricInfo:
         )
     if extractor.pairs:
         raise UsageError(
-            f"metric {info.id!r} needs features of single images, and {extractor.id!r} compares pairs of images; choose "
-            "another extractor (`genmetrics list extractors` has them all)"
+            f"metric {info.id!r} needs features of single images, and {extractor.id!r} compares pairs of images; "
+            "choose another extractor (`genmetrics list extractors` has them all)"
         )
     feature = extractor.logits if info.role == "logits" else extractor.pool
     if feature is None:

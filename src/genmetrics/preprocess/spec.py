@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from types import MappingProxyType
 from typing import Literal
 
@@ -11,9 +12,9 @@ import torch
 from jaxtyping import Float32, UInt8
 from torch import Tensor
 
-from genmetrics.errors import UnknownNameError
+from genmetrics.errors import UnknownNameError, UsageError
 from genmetrics.preprocess.crop_id import split_crop
-from genmetrics.preprocess.resize_pil import resize_pil_bicubic_f32, resize_pil_bicubic_u8
+from genmetrics.preprocess.resize_pil import resize_pil_bicubic_f32, resize_pil_bicubic_u8, resize_pil_u8
 from genmetrics.preprocess.resize_tf1 import resize_tf1_bilinear
 from genmetrics.preprocess.resize_torch import (
     resize_torch_bicubic_antialias,
@@ -22,7 +23,16 @@ from genmetrics.preprocess.resize_torch import (
 )
 from genmetrics.registry import did_you_mean
 
-__all__ = ["BYTE_RESIZERS", "PREPROCESS", "RESIZERS", "Fit", "Preprocess", "get_preprocess", "with_crop"]
+__all__ = [
+    "BYTE_RESIZERS",
+    "PREPROCESS",
+    "RESIZERS",
+    "Fit",
+    "Preprocess",
+    "get_preprocess",
+    "register_preprocess",
+    "with_crop",
+]
 
 Resizer = Callable[[Tensor, tuple[int, int]], Tensor]
 Channels = tuple[float, float, float]
@@ -40,6 +50,7 @@ RESIZERS: dict[str, Resizer] = {
 BYTE_RESIZERS: dict[str, Resizer] = {
     "pil-bicubic": resize_pil_bicubic_u8,
     "pil-bicubic-f32": resize_pil_bicubic_f32,
+    "pil-bilinear": partial(resize_pil_u8, filter="bilinear"),
 }
 
 # Pixels resized in one go. On a CPU the working set should stay in cache; a GPU wants whole batches.
@@ -66,8 +77,9 @@ class Preprocess:
         source_crop: the id of the crop and resize that images have undergone as they were read, before all of
             this; the source does it, to 8 bits.
         fit: how an image that is not square becomes ``size``. ``squash`` distorts it; ``square`` resizes its centre
-            square alone; ``cover`` brings its shorter side to ``size`` and keeps the centre.
+            square alone; ``cover`` brings its shorter side to ``size``, or to ``cover``, and keeps the centre.
         divide_after: whether the division comes after the resize; always where that resizes 8-bit images.
+        cover: the length of the shorter side before the centre is taken; None for that of ``size``.
     """
 
     id: str
@@ -80,6 +92,7 @@ class Preprocess:
     source_crop: str | None = None
     fit: Fit = "squash"
     divide_after: bool = False
+    cover: int | None = None
 
     def __call__(self, images: UInt8[Tensor, "n 3 h w"]) -> Float32[Tensor, "n 3 out_h out_w"]:
         """Carry it out on the images' own device.
@@ -124,15 +137,15 @@ class Preprocess:
         if self.fit != "cover":
             return resize(images, self.size)
         height, width = images.shape[2:]
-        side = self.size[0]
-        longer = int(side * max(height, width) / min(height, width))
-        covering = (longer, side) if width <= height else (side, longer)
+        side, shorter = self.size[0], self.cover or self.size[0]
+        longer = int(shorter * max(height, width) / min(height, width))
+        covering = (longer, shorter) if width <= height else (shorter, longer)
         top, left = (round((length - side) / 2) for length in covering)
         return resize(images, covering)[:, :, top : top + side, left : left + side]
 
 
 # What a preprocessing that was recorded before these fields were thought of does.
-_LATER: Mapping[str, object] = MappingProxyType({"fit": "squash", "divide_after": False})
+_LATER: Mapping[str, object] = MappingProxyType({"fit": "squash", "divide_after": False, "cover": None})
 
 
 def _square(images: Tensor) -> Tensor:
@@ -200,6 +213,19 @@ PREPROCESS: dict[str, Preprocess] = {
         Preprocess("native-255", "none", None, (0.0,) * 3, (1.0,) * 3),
     )
 }
+
+
+def register_preprocess(preprocess: Preprocess) -> str:
+    """Make a preprocessing known under its id, and give that back; one that does the same may be known already.
+
+    Raises:
+        UsageError: if another one has that id.
+    """
+    if PREPROCESS.setdefault(preprocess.id, preprocess) != preprocess:
+        raise UsageError(
+            f"preprocessing {preprocess.id!r} is registered already and does something else; give yours another id"
+        )
+    return preprocess.id
 
 
 def get_preprocess(name: str) -> Preprocess:
