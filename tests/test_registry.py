@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import types
 from importlib import metadata
 
 import pytest
@@ -107,3 +108,43 @@ def test_a_broken_entry_point_is_named_every_time(fruits: Registry[str], monkeyp
     for _ in range(2):
         with pytest.raises(UsageError, match=r"the fruit 'plum' of .* cannot be loaded from 'no_such_module_anywhere"):
             fruits.get("pear")
+
+
+def make_entry(name: str) -> str:
+    """What a name that begins with ``made:`` stands for."""
+    if name.endswith("nothing"):
+        raise UsageError(f"{name!r} means nothing")
+    return name.upper()
+
+
+class TestMakers:
+    @pytest.fixture
+    def registry(self, monkeypatch: pytest.MonkeyPatch) -> Registry[str]:
+        module = types.ModuleType("genmetrics_makers")
+        module.make_entry = make_entry
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+        registry: Registry[str] = Registry("thing", "genmetrics.things_of_nobody")
+        registry.register("plain", "PLAIN")
+        registry.register_maker("made:", "genmetrics_makers:make_entry")
+        return registry
+
+    def test_names_that_were_never_registered(self, registry):
+        assert registry.get("made:a/b.c") == "MADE:A/B.C"
+        assert registry.get("plain") == "PLAIN"
+        assert list(registry) == ["plain"] and len(registry) == 1, "they are not listed"
+
+    def test_there_is_what_can_be_made(self, registry):
+        assert "made:x" in registry and "plain" in registry
+        assert "made:nothing" not in registry and "other:x" not in registry and 3 not in registry
+        with pytest.raises(UsageError, match="'made:nothing' means nothing"):
+            registry.get("made:nothing")
+        with pytest.raises(UnknownNameError, match="unknown thing 'other:x'"):
+            registry.get("other:x")
+
+    def test_a_registered_name_comes_first(self, registry):
+        registry.register("made:x", "registered")
+        assert registry.get("made:x") == "registered"
+
+    def test_a_prefix_has_one_maker(self, registry):
+        with pytest.raises(UsageError, match="names of things that begin with 'made:' are taken already"):
+            registry.register_maker("made:", "x:y")

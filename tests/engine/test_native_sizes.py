@@ -16,13 +16,13 @@ from support.blocks import NET, registered_blocks
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 64])
-def test_images_of_several_sizes(smooth_images, tmp_path: Path, monkeypatch, batch_size) -> None:
+def test_images_of_several_sizes(smooth_images, tmp_path: Path, batch_size) -> None:
     sizes = [(20, 24), (32, 16), (20, 24), (40, 40), (20, 24), (32, 16), (20, 24)]
     for number, (height, width) in enumerate(sizes):
         image = smooth_images(1, height, width, seed=number)[0]
         Image.fromarray(image).save(tmp_path / f"{number}.png")
-    with registered_blocks():
-        monkeypatch.setitem(EXTRACTORS._entries, NET, replace(EXTRACTORS.get(NET), preprocess="native-sym"))
+    with registered_blocks(), pytest.MonkeyPatch.context() as patch:
+        patch.setitem(EXTRACTORS._entries, NET, replace(EXTRACTORS.get(NET), preprocess="native-sym"))
         stats = gm.compute_stats(tmp_path, ["kid"], extractor=NET, batch_size=batch_size)
         alone = [gm.compute_stats([tmp_path / f"{n}.png"], ["kid"], extractor=NET) for n in range(len(sizes))]
     rows = next(iter(stats.accumulators.values())).rows()

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 import genmetrics as gm
+from genmetrics.engine.plan import computable
 from genmetrics.errors import MissingWeightsError, UnknownNameError, UsageError, WeightsError
 from genmetrics.extractors import EXTRACTORS
 from genmetrics.extractors.base import load_extractor, locate_weights
@@ -152,6 +153,15 @@ class TestHub:
         again = gm.evaluate(gen=gen, ref=tmp_path / "ref.safetensors", metrics=[name], device="cpu")
         assert again[name].value == pytest.approx(report[name].value, rel=1e-12)
         assert any(path.suffix == ".safetensors" for path in (tmp_path / "cache").rglob("*"))
+
+    def test_statistics_outlive_the_model(self, dinov2, folders, tmp_path):
+        """A file that names a model which has gone can be read; its metrics are no longer offered."""
+        stats = gm.compute_stats(folders[0], metrics=[f"fd.hf:{dinov2}"], device="cpu")
+        stats.save(tmp_path / "gen.safetensors")
+        loaded = gm.Stats.load(tmp_path / "gen.safetensors")
+        assert f"fd.hf:{dinov2}" in [metric.id for metric in computable(loaded)]
+        dinov2.rename(tmp_path / "gone")
+        assert not any("hf:" in metric.id for metric in computable(gm.Stats.load(tmp_path / "gen.safetensors")))
 
     def test_a_repository_of_the_cache(self, dinov2, tmp_path, monkeypatch, images):
         """By name, by name and revision, and not by another revision."""

@@ -30,6 +30,8 @@ PEERS = {
     "timm": "timm 1.0.31",
     "torch_fidelity": "torch-fidelity 0.4.0",
     "torchmetrics": "torchmetrics 1.9.0",
+    "torchvision": "torchvision 0.28.0",
+    "transformers": "transformers 5.24.0",
     "vendi_score": "vendi-score 0.0.3",
 }
 

@@ -148,6 +148,7 @@ def computable(stats: Stats, *, widths_only: bool = False) -> list[Metric]:
         for crop in crops
         for metric in build_metrics(names, None, EXTRACTORS.get, seed, crop)
         if all(could_meet(stats, need) if widths_only else stats.meets(need) for need in metric.needs)
+        and (stats.labels is not None or not metric.needs_labels)
     ]
 
 

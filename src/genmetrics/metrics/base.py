@@ -46,6 +46,7 @@ class Metric(ABC):
         protocol: what the number stands for.
         has_per_image: whether results have figures of single images.
         device: where large work may be done; the engine sets it, and none of it changes a number beyond rounding.
+        needs_labels: whether the images' classes are needed too.
     """
 
     id: str
@@ -55,6 +56,7 @@ class Metric(ABC):
     protocol: Protocol
     has_per_image: bool = False
     device: torch.device = torch.device("cpu")
+    needs_labels: bool = False
 
     @property
     def work(self) -> Hashable | None:

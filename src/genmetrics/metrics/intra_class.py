@@ -31,6 +31,7 @@ class IntraClassFrechet(Metric):
 
     higher_is_better = False
     unary = False
+    needs_labels = True
 
     def __init__(self, info: MetricInfo, seed: int) -> None:
         self.id = info.id
