@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -96,13 +97,21 @@ def main() -> None:
     parser.add_argument("--full", action="store_true", help="ours at 50,000 x 2,048 as well")
     parser.add_argument("--only-full", action="store_true", help="nothing else, and keep the file's other figures")
     arguments = parser.parse_args()
-    result = json.loads(RESULT.read_text()) if RESULT.exists() else {}
+    found: dict[str, object] = {}
+    # What else the machine was doing belongs to the times.
     if not arguments.only_full:
+        load = [os.getloadavg()[0]]
         rows = [row for width in arguments.widths for row in compare(arguments.count, width, arguments.repeats)]
-        result.update(what="time of precision, recall, density and coverage; medians", rows=rows, **environment())
+        load.append(os.getloadavg()[0])
+        found = {"what": "time of precision, recall, density and coverage; medians", "rows": rows, **environment()}
+        found["load_average"] = load
     if arguments.full or arguments.only_full:
-        result["full"] = {"tool": TOOLS["ours"], "images_a_side": 50_000, "width": 2048, **environment()}
-        result["full"].update(measure("ours", 50_000, 2048))
+        load = [os.getloadavg()[0]]
+        full = measure("ours", 50_000, 2048)
+        load.append(os.getloadavg()[0])
+        size = {"images_a_side": 50_000, "width": 2048}
+        found["full"] = {"tool": TOOLS["ours"], **size, **full, **environment(), "load_average": load}
+    result = {**(json.loads(RESULT.read_text()) if RESULT.exists() else {}), **found}
     RESULT.write_text(json.dumps(result, indent=2) + "\n")
     for row in result.get("rows", []):
         print(
