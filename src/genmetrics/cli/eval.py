@@ -96,10 +96,9 @@ def eval_command(
 
             check_writable(target)
         if per_image is not None:
+            from genmetrics.engine.plan import check_per_image, make_plan
             from genmetrics.files import check_writable
             from genmetrics.report.report import check_table_name
-
-            from genmetrics.engine.plan import check_per_image, make_plan
 
             check_table_name(per_image)
             check_writable(per_image)
