@@ -23,6 +23,7 @@ from support.weights import (
     clip_hub_shapes,
     dinov2_hub_shapes,
     random_state_dict,
+    vgg16_shapes,
 )
 
 PAIRS = [info.id for info in EXTRACTORS.entries() if info.pairs]
@@ -32,11 +33,13 @@ SINGLE = [name for name in EXTRACTORS if name not in PAIRS and not TOO_LARGE.ful
 
 
 @pytest.fixture(scope="session")
-def random_weights(tmp_path_factory: pytest.TempPathFactory, inception_weights: Path, vgg16_weights: Path):
+def random_weights(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest):
     """A file of seeded random weights for an extractor whose own are not in a package; None for one that has them."""
     folder = tmp_path_factory.mktemp("random-weights")
-    made = {"inception-v3.tf2015": inception_weights, "vgg16.tv-in1k": vgg16_weights, "lpips-vgg16.v0.1": vgg16_weights}
+    made: dict[str, Path] = {}
+    fixtures = {"inception-v3.tf2015": "inception_weights", "vgg16.tv-in1k": "vgg16_weights"}
     shapes = {
+        "lpips-vgg16.v0.1": lambda: vgg16_shapes(classifier=False),
         "lpips-alex.v0.1": alexnet_shapes,
         "dinov2-vits14.lvd142m": lambda: dinov2_hub_shapes(*DINOV2_SIZES["dinov2-vits14.lvd142m"]),
         "clip-vit-b32.openai": lambda: clip_hub_shapes(*CLIP_SIZES["clip-vit-b32.openai"], text_depth=0),
@@ -46,6 +49,8 @@ def random_weights(tmp_path_factory: pytest.TempPathFactory, inception_weights: 
         if name in shapes and name not in made:
             made[name] = folder / f"{name}.pth"
             torch.save(random_state_dict(shapes[name]()), made[name])
+        if name in fixtures:
+            made[name] = request.getfixturevalue(fixtures[name])
         return made.get(name)
 
     return make

@@ -93,7 +93,7 @@ def test_nowhere(homes, published):
     with pytest.raises(MissingWeightsError) as caught:
         fetch_weights(published)
     assert f"looked for x-1234.safetensors in '{homes[0]}'" in str(caught.value)
-    assert f"'{cached.parent}'" in str(caught.value)
+    assert f", and for '{cached}'; downloading failed" in str(caught.value)
 
 
 def test_every_pin_is_whole():

@@ -193,8 +193,9 @@ def fetch_weights(
 
 def _missing(published: PublishedWeights, reason: str) -> MissingWeightsError:
     names = " or ".join(published.urls)
-    places = [*search_folders(), *([] if published.hub is None else [published.hub.cached.parent])]
-    folders = " and ".join(f"'{folder}'" for folder in places)
+    folders = " and ".join(f"'{folder}'" for folder in search_folders())
+    if published.hub is not None:
+        folders += f", and for '{published.hub.cached}'"
     return MissingWeightsError(
         f"extractor {published.extractor!r} has no weights here: looked for {names} in {folders}; downloading "
         f"failed: {reason}\n"
