@@ -53,7 +53,7 @@ class LPIPS(nn.Module):
             widths: the channels of those outputs.
         """
         super().__init__()
-        self.features = features[: taps[-1] + 1]
+        self.features: nn.Sequential = nn.Sequential(*list(features)[: taps[-1] + 1])
         self.heads = nn.ParameterList([nn.Parameter(torch.empty(width)) for width in widths])
         self._taps = frozenset(taps)
 
@@ -104,7 +104,7 @@ class _LPIPS(PairExtractor):
         return WeightsFile(trunk.path, joined, bool(trunk.official) and heads == cls.heads[1])
 
     @classmethod
-    def make(cls) -> nn.Module:
+    def make(cls) -> LPIPS:
         """The network, with any weights."""
         raise NotImplementedError
 
@@ -136,7 +136,8 @@ class LPIPSVGG16(_LPIPS):
     heads = ("vgg.pth", "a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868")
 
     @classmethod
-    def make(cls) -> nn.Module:
+    def make(cls) -> LPIPS:
+        """The network, with any weights."""
         return LPIPS(vgg16_layers(), (3, 8, 15, 22, 29), (64, 128, 256, 512, 512))
 
 
@@ -147,7 +148,8 @@ class LPIPSAlexNet(_LPIPS):
     heads = ("alex.pth", "df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0")
 
     @classmethod
-    def make(cls) -> nn.Module:
+    def make(cls) -> LPIPS:
+        """The network, with any weights."""
         return LPIPS(_alexnet_layers(), (1, 4, 7, 9, 11), (64, 192, 384, 256, 256))
 
 
