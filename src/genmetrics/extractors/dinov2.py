@@ -1,4 +1,4 @@
-"""DINOv2, self-supervised vision transformers; the parameters have the names of Meta's own weight files.
+"""DINOv2, self-supervised vision transformers: the network is that of the transformers library.
 
 Both published layouts are read: that of the Hugging Face hub, whose files are the pinned ones, and Meta's own.
 """
@@ -6,35 +6,47 @@ Both published layouts are read: that of the Hugging Face hub, whose files are t
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
-from genmetrics.extractors.layouts import joined, relabel
-from genmetrics.extractors.published import PublishedExtractor
+from genmetrics.extractors.layouts import relabel
+from genmetrics.extractors.on_transformers import TransformersExtractor, without_transformers
 
-__all__ = ["DINOv2", "DINOv2ViTB", "DINOv2ViTG", "DINOv2ViTL", "DINOv2ViTS", "interpolated_positions"]
+__all__ = ["DINOv2ViTB", "DINOv2ViTG", "DINOv2ViTL", "DINOv2ViTS", "interpolated_positions"]
 
 _PATCH = 14
-_GRID = 224 // _PATCH
+_SIDE = 224
+_GRID = _SIDE // _PATCH
 _HEAD_WIDTH = 64
-_EPSILON = 1e-6
+_POSITIONS = "embeddings.position_embeddings"
 
+_META_BLOCK, _BLOCK = r"blocks\.(\d+)\.", r"encoder.layer.\1"
+_FROM_META = (
+    (r"(embeddings\.)?mask_token", ()),
+    (r"cls_token", ("embeddings.cls_token",)),
+    (r"pos_embed", (_POSITIONS,)),
+    (r"patch_embed\.proj\.(.*)", (r"embeddings.patch_embeddings.projection.\1",)),
+    (
+        rf"{_META_BLOCK}attn\.qkv\.(.*)",
+        tuple(rf"{_BLOCK}.attention.attention.{part}.\2" for part in ("query", "key", "value")),
+    ),
+    (rf"{_META_BLOCK}attn\.proj\.(.*)", (rf"{_BLOCK}.attention.output.dense.\2",)),
+    (rf"{_META_BLOCK}ls([12])\.gamma", (rf"{_BLOCK}.layer_scale\2.lambda1",)),
+    (rf"{_META_BLOCK}mlp\.w12\.(.*)", (rf"{_BLOCK}.mlp.weights_in.\2",)),
+    (rf"{_META_BLOCK}mlp\.w3\.(.*)", (rf"{_BLOCK}.mlp.weights_out.\2",)),
+    (rf"{_META_BLOCK}(.*)", (rf"{_BLOCK}.\2",)),
+    (r"norm\.(.*)", (r"layernorm.\1",)),
+)
+# Where the library's newer releases name modules unlike the hub's files.
 _FROM_HUB = (
-    (r"(embeddings\.)?mask_token", ""),
-    (r"embeddings\.cls_token", "cls_token"),
-    (r"embeddings\.position_embeddings", "pos_embed"),
-    (r"embeddings\.patch_embeddings\.projection\.(.*)", r"patch_embed.proj.\1"),
-    (r"encoder\.layer\.(\d+)\.attention\.attention\.([qkv])(?:uery|ey|alue)\.(.*)", r"blocks.\1.attn.\2.\3"),
-    (r"encoder\.layer\.(\d+)\.attention\.output\.dense\.(.*)", r"blocks.\1.attn.proj.\2"),
-    (r"encoder\.layer\.(\d+)\.layer_scale([12])\.lambda1", r"blocks.\1.ls\2.gamma"),
-    (r"encoder\.layer\.(\d+)\.mlp\.weights_in\.(.*)", r"blocks.\1.mlp.w12.\2"),
-    (r"encoder\.layer\.(\d+)\.mlp\.weights_out\.(.*)", r"blocks.\1.mlp.w3.\2"),
-    (r"encoder\.layer\.(.*)", r"blocks.\1"),
-    (r"layernorm\.(.*)", r"norm.\1"),
+    (r"(.*\.attention)\.attention\.([qkv])(?:uery|ey|alue)\.(.*)", (r"\1.\2_proj.\3",)),
+    (r"(.*\.attention)\.output\.dense\.(.*)", (r"\1.o_proj.\2",)),
+    (r"(.*\.mlp)\.weights_in\.(.*)", (r"\1.gate_proj.\2", r"\1.up_proj.\2")),
+    (r"(.*\.mlp)\.weights_out\.(.*)", (r"\1.down_proj.\2",)),
 )
 
 
@@ -56,149 +68,81 @@ def interpolated_positions(positions: Float32[Tensor, "1 published d"]) -> Float
     return torch.cat((positions[:, :1], patches.permute(0, 2, 3, 1).flatten(1, 2)), dim=1)
 
 
-class DINOv2(nn.Module):
-    """A DINOv2 vision transformer on images of 224 x 224.
+class _DINOv2Extractor(TransformersExtractor):
+    """A DINOv2 vision transformer without registers, on images of 224 x 224.
 
-    Source: Oquab et al. 2023 (arXiv:2304.07193), without registers.
-    Matches: timm 1.0.31's ``vit_*_patch14_dinov2`` and, where its position embeddings are those of Meta's code, the
-    transformers library 5.24.0, within 1e-5 relative; tests/conformance/test_networks_dinov2.py.
+    Its one feature is ``cls``: the class token after the last normalisation, as ``model(x)`` of torch's hub gives it.
+    The position embeddings are brought to the size of the images once, when the weights are read, so that the library
+    never does it.
+
+    Source: Oquab et al. 2023 (arXiv:2304.07193).
+    Matches: timm 1.0.31's ``vit_*_patch14_dinov2`` with the position embeddings of Meta's code, within 1e-5 relative;
+    tests/conformance/test_networks_dinov2.py.
     """
 
-    def __init__(self, width: int, depth: int, swiglu: bool = False) -> None:
-        """Build it with any weights.
-
-        Args:
-            width: of a token.
-            depth: how many blocks.
-            swiglu: gated layers in place of the plain ones, as in the largest.
-        """
-        super().__init__()
-        self.cls_token = nn.Parameter(torch.empty(1, 1, width))
-        self.pos_embed = nn.Parameter(torch.empty(1, _GRID * _GRID + 1, width))
-        self.patch_embed = nn.ModuleDict({"proj": nn.Conv2d(3, width, _PATCH, stride=_PATCH)})
-        self.blocks = nn.ModuleList([_Block(width, swiglu) for _ in range(depth)])
-        self.norm = nn.LayerNorm(width, eps=_EPSILON)
-
-    def forward(self, inputs: Float32[Tensor, "n 3 224 224"], wanted: Iterable[str]) -> dict[str, Float[Tensor, "n _"]]:
-        """Compute the wanted outputs.
-
-        Args:
-            inputs: (n, 3, 224, 224) float32, normalised with ImageNet's mean and deviation.
-            wanted: ``cls``: the class token after the last normalisation, as ``model(x)`` of torch's hub gives it.
-
-        Returns:
-            (n, width) for each wanted output; float32 but under autocast.
-        """
-        patches = self.patch_embed["proj"](inputs).flatten(2).transpose(1, 2)
-        x = torch.cat((self.cls_token.expand(inputs.shape[0], -1, -1), patches), dim=1) + self.pos_embed
-        for block in self.blocks:
-            x = block(x)
-        return dict.fromkeys(wanted, self.norm(x[:, 0]))
-
-
-class _Block(nn.Module):
-    def __init__(self, width: int, swiglu: bool) -> None:
-        super().__init__()
-        self.norm1 = nn.LayerNorm(width, eps=_EPSILON)
-        self.attn = _Attention(width)
-        self.ls1 = _Scale(width)
-        self.norm2 = nn.LayerNorm(width, eps=_EPSILON)
-        self.mlp = _GatedMLP(width) if swiglu else _MLP(width)
-        self.ls2 = _Scale(width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.ls1(self.attn(self.norm1(x)))
-        out: Tensor = x + self.ls2(self.mlp(self.norm2(x)))
-        return out
-
-
-class _Attention(nn.Module):
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.qkv = nn.Linear(width, 3 * width)
-        self.proj = nn.Linear(width, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        count, length, width = x.shape
-        parts = self.qkv(x).reshape(count, length, 3, width // _HEAD_WIDTH, _HEAD_WIDTH).permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(parts[0], parts[1], parts[2])
-        out: Tensor = self.proj(mixed.transpose(1, 2).reshape(count, length, width))
-        return out
-
-
-class _Scale(nn.Module):
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.gamma = nn.Parameter(torch.empty(width))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x * self.gamma
-
-
-class _MLP(nn.Module):
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(width, 4 * width)
-        self.fc2 = nn.Linear(4 * width, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.fc2(F.gelu(self.fc1(x)))
-        return out
-
-
-class _GatedMLP(nn.Module):
-    """Two thirds of the plain layer's width, rounded up to a multiple of eight, and as many gates."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        hidden = (4 * width * 2 // 3 + 7) // 8 * 8
-        self.w12 = nn.Linear(width, 2 * hidden)
-        self.w3 = nn.Linear(hidden, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        gates, values = self.w12(x).chunk(2, dim=-1)
-        out: Tensor = self.w3(F.silu(gates) * values)
-        return out
-
-
-class _DINOv2Extractor(PublishedExtractor):
-    sizes: tuple[int, int, bool]
+    width: int
+    depth: int
+    # Gated layers in place of the plain ones, as in the largest.
+    swiglu = False
 
     @classmethod
     def make(cls) -> nn.Module:
-        return DINOv2(*cls.sizes)
+        try:
+            from transformers import Dinov2Config, Dinov2Model
+        except ImportError as error:
+            raise without_transformers(f"extractor {cls.name!r}", error) from error
+        config = Dinov2Config(
+            hidden_size=cls.width,
+            num_hidden_layers=cls.depth,
+            num_attention_heads=cls.width // _HEAD_WIDTH,
+            image_size=_SIDE,
+            patch_size=_PATCH,
+            use_swiglu_ffn=cls.swiglu,
+            use_mask_token=False,
+        )
+        network: nn.Module = Dinov2Model(config)
+        return network
 
     def relabelled(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Either published layout in Meta's names, with position embeddings for 224 x 224."""
-        state = joined(relabel(state, _FROM_HUB), ".qkv.")
-        if "pos_embed" in state:
-            state["pos_embed"] = interpolated_positions(state["pos_embed"].to(torch.float32))
-        return state
+        """Either published layout in the library's names, with position embeddings for 224 x 224."""
+        state = relabel(state, _FROM_META)
+        if _POSITIONS in state:
+            state[_POSITIONS] = interpolated_positions(state[_POSITIONS].to(torch.float32))
+        with torch.device("meta"):
+            known = self.make().state_dict().keys()
+        renamed = relabel({name: value for name, value in state.items() if name not in known}, _FROM_HUB)
+        return {name: value for name, value in state.items() if name in known} | renamed
+
+    def forward(
+        self, inputs: Float32[Tensor, "n 3 224 224"], wanted: Collection[str]
+    ) -> dict[str, Float[Tensor, "n _"]]:
+        return dict.fromkeys(wanted, self.network(pixel_values=inputs).pooler_output)
 
 
 class DINOv2ViTS(_DINOv2Extractor):
     """DINOv2 ViT-S/14."""
 
     name = "dinov2-vits14.lvd142m"
-    sizes = (384, 12, False)
+    width, depth = 384, 12
 
 
 class DINOv2ViTB(_DINOv2Extractor):
     """DINOv2 ViT-B/14."""
 
     name = "dinov2-vitb14.lvd142m"
-    sizes = (768, 12, False)
+    width, depth = 768, 12
 
 
 class DINOv2ViTL(_DINOv2Extractor):
     """DINOv2 ViT-L/14, the network of FD-DINOv2."""
 
     name = "dinov2-vitl14.lvd142m"
-    sizes = (1024, 24, False)
+    width, depth = 1024, 24
 
 
 class DINOv2ViTG(_DINOv2Extractor):
     """DINOv2 ViT-g/14."""
 
     name = "dinov2-vitg14.lvd142m"
-    sizes = (1536, 40, True)
+    width, depth = 1536, 40
+    swiglu = True
