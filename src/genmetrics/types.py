@@ -27,6 +27,7 @@ __all__ = [
     "SkippedImage",
     "Stage",
     "Table",
+    "same_features",
 ]
 
 #: Stands where a file of another tool does not say what its statistics are of.
@@ -152,6 +153,11 @@ class Need:
     feature: str
     accumulator: str
     options: tuple[tuple[str, int], ...] = ()
+
+
+def same_features(one: Need, other: Need) -> bool:
+    """Whether two needs are of the same feature of the same network behind the same preprocessing."""
+    return (one.extractor, one.preprocess, one.feature) == (other.extractor, other.preprocess, other.feature)
 
 
 @dataclass(frozen=True)

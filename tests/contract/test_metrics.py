@@ -83,7 +83,7 @@ def stats_of(metric: Metric, values: np.ndarray, order: np.ndarray | None = None
     """The statistics that the metric needs of the rows, fed in the given order."""
     indices = np.arange(len(values)) if order is None else order
     accumulators = {}
-    for need in metric.needs:
+    for need in dict.fromkeys((*metric.needs, *metric.ref_needs)):
         accumulators[need] = build_accumulator(need, values.shape[1], len(values))
         rows = values[indices]
         if need.accumulator in NO_FEATURES:  # a figure and the class that it is of
@@ -108,7 +108,7 @@ def test_metric_agrees_with_its_description(info: MetricInfo) -> None:
     assert metric.protocol == info.protocol
     assert metric.needs
     named = [text.split("|") for text in (info.extractor, info.feature, info.preprocess)]
-    for need in metric.needs:
+    for need in (*metric.needs, *metric.ref_needs):
         assert (need.extractor, need.feature, need.preprocess) in set(zip(*named, strict=True))
         assert need.accumulator in ACCUMULATORS
 

@@ -11,7 +11,7 @@ from genmetrics.engine.plan import Plan, as_typed
 from genmetrics.errors import StatisticsError
 from genmetrics.extractors.base import locate_weights
 from genmetrics.extractors.weights import file_sha256
-from genmetrics.types import ExtractorRecord, Need
+from genmetrics.types import ExtractorRecord, Need, same_features
 
 __all__ = ["FORCED", "check_comparable", "check_weights"]
 
@@ -40,7 +40,9 @@ def check_comparable(
     """
     cautions: dict[Need, tuple[str, ...]] = {}
     for need in plan.ref_needs:
-        ours, theirs = gen[need], ref[need]
+        theirs = ref[need]
+        # A metric may read one statistic of the generated set and another of the reference, of the same features.
+        ours = gen.get(need) or next(record for other, record in gen.items() if same_features(other, need))
         texts = []
         for field, of_gen, of_ref in _stated(need, ours, theirs):
             if of_gen is None or of_ref is None:

@@ -98,7 +98,9 @@ class Evaluator:
         self._ref_records: Mapping[Need, ExtractorRecord] = {}
         if side is not None:
             bound = bind_side(side, "ref", needs, self._plan, self._options)
-            prepared = prepare_side(side, "ref", needs, bound, self._networks, self._options)
+            prepared = prepare_side(
+                side, "ref", needs, bound, self._networks, self._options, labels_for=self._plan.labels_for
+            )
             ours = {need: self._networks.record(need) for need in needs}
             differing = check_comparable(self._plan, ours, prepared.records, force=force)
             self._cautions = merged_cautions(prepared.cautions, differing)

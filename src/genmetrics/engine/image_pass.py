@@ -17,14 +17,14 @@ from genmetrics.engine.feeders import make_feeders
 from genmetrics.engine.networks import Networks
 from genmetrics.engine.options import Options
 from genmetrics.engine.paths import read_paths
-from genmetrics.errors import GenmetricsWarning, SourceError, UsageError
+from genmetrics.errors import GenmetricsWarning, SourceError, StatisticsError, UsageError
 from genmetrics.sources.base import BatchSpec, ImageSource
 from genmetrics.sources.captions import CaptionsLike, captions_of
 from genmetrics.sources.loader import default_workers
 from genmetrics.stats.stats import Stats
 from genmetrics.types import Need, Part, Progress, Selection, Shard, SideRecord, SkippedImage, Stage
 
-__all__ = ["Chosen", "choose", "part_of_set", "read_source", "set_identity"]
+__all__ = ["Chosen", "choose", "missing_labels", "part_of_set", "read_source", "set_identity"]
 
 
 def _size_of(source: ImageSource) -> int | None:
@@ -79,6 +79,7 @@ def read_source(
     *,
     keep_logits: bool = False,
     captions: CaptionsLike | None = None,
+    labels_for: str = "",
 ) -> Generator[Progress, None, Stats]:
     """Read a source once and return its statistics, the same on every rank.
 
@@ -92,6 +93,7 @@ def read_source(
         keep_logits: keep class logits in place of their sums, so that any splits can be made of them later and
             the statistics merge with those of other sets.
         captions: what each image is said to show, for the needs that ask for it.
+        labels_for: the metric that needs the images' classes; empty if none does.
 
     Raises:
         BadImageError: at images that cannot be read, if the options say so.
@@ -113,6 +115,8 @@ def read_source(
     message = source.description
     yield Progress(stage, 0, expected, message)
     for batch in source.batches(shard, spec):
+        if labels_for and batch.labels is None and len(batch.indices):
+            raise StatisticsError(missing_labels(labels_for, message))
         for feeder in feeders:
             feeder.add(batch.images, batch.indices, batch.labels)
         content.update(batch.images, batch.indices)
@@ -163,6 +167,14 @@ def read_source(
     )
     complete = labels if labels.num_samples == content.num_samples else None
     return Stats(accumulators, side, networks.records(needs), options.seed, complete, source.class_names)
+
+
+def missing_labels(metric: str, name: str) -> str:
+    """What to say where a metric of classes is asked for and a set has none."""
+    return (
+        f"metric {metric!r} is of single classes, and the images of '{name}' have none; say where they come from with "
+        "'--labels', such as --labels folders or a .csv file"
+    )
 
 
 def _captions(

@@ -53,12 +53,21 @@ class Plan:
     @property
     def ref_needs(self) -> tuple[Need, ...]:
         """What the metrics that compare read from the reference set, each need once."""
-        comparing = (metric for metric in self.metrics if not metric.unary)
-        return tuple(dict.fromkeys(need for metric in comparing for need in metric.needs))
+        return tuple(dict.fromkeys(need for metric in self.metrics for need in metric.ref_needs))
+
+    @property
+    def all_needs(self) -> tuple[Need, ...]:
+        """What the metrics read from a set that may be on either side, each need once."""
+        return tuple(dict.fromkeys((*self.gen_needs, *self.ref_needs)))
+
+    @property
+    def labels_for(self) -> str:
+        """The first metric that needs the classes of both sets' images; empty if none does."""
+        return next((metric.id for metric in self.metrics if metric.needs_labels), "")
 
     def asking_for(self, need: Need) -> str:
         """The first metric that needs this."""
-        return next(metric.id for metric in self.metrics if need in metric.needs)
+        return next(metric.id for metric in self.metrics if need in (*metric.needs, *metric.ref_needs))
 
 
 def make_plan(
@@ -147,7 +156,9 @@ def computable(stats: Stats, *, widths_only: bool = False) -> list[Metric]:
         metric
         for crop in crops
         for metric in build_metrics(names, None, EXTRACTORS.get, seed, crop)
-        if all(could_meet(stats, need) if widths_only else stats.meets(need) for need in metric.needs)
+        if all(
+            could_meet(stats, need) if widths_only else stats.meets(need) for need in metric.ref_needs or metric.needs
+        )
         and (stats.labels is not None or not metric.needs_labels)
     ]
 

@@ -9,12 +9,13 @@ from typing import Any
 
 from genmetrics.accumulators.base import Accumulator
 from genmetrics.engine.binding import Bound, bind
-from genmetrics.engine.image_pass import Chosen, choose, part_of_set, read_source, set_identity
+from genmetrics.engine.image_pass import Chosen, choose, missing_labels, part_of_set, read_source, set_identity
 from genmetrics.engine.networks import Networks
 from genmetrics.engine.options import Options
 from genmetrics.engine.plan import Plan
 from genmetrics.engine.remember import Memory
 from genmetrics.engine.sides import Side
+from genmetrics.errors import StatisticsError
 from genmetrics.sources.base import ImageSource
 from genmetrics.stats.stats import Stats
 from genmetrics.types import ExtractorRecord, Need, Progress, SideRecord, Stage
@@ -64,6 +65,7 @@ class PreparedSide:
     _images: _Images | None
     _networks: Networks = field(repr=False)
     _options: Options = field(repr=False)
+    _labels_for: str = ""
 
     @property
     def reused(self) -> bool:
@@ -104,6 +106,7 @@ class PreparedSide:
                 self._images.chosen,
                 keep_logits=self._images.keep_logits,
                 captions=self._options.captions,
+                labels_for=self._labels_for,
             )
             seconds[self.stage] = time.perf_counter() - began
             self._images.memory.keep(computed, self._images.missing)
@@ -137,6 +140,7 @@ def prepare_side(
     *,
     num: int | None = None,
     keep_logits: bool = False,
+    labels_for: str = "",
 ) -> PreparedSide:
     """Find out where everything that a side needs comes from; nothing is read yet.
 
@@ -149,10 +153,14 @@ def prepare_side(
         options: how images are read.
         num: how many of the images are used; None for all.
         keep_logits: keep class logits in place of their sums; see ``read_source``.
+        labels_for: the metric that needs the images' classes; empty if none does.
 
     Raises:
         UsageError: if there are fewer images than asked for.
+        StatisticsError: if given statistics have no classes and a metric needs them.
     """
+    if labels_for and side.source is None and side.stats is not None and side.stats.labels is None:
+        raise StatisticsError(missing_labels(labels_for, side.stats.name))
     images = None
     if side.source is not None and bound.missing:
         chosen = choose(side.source, num, options.seed)
@@ -165,7 +173,7 @@ def prepare_side(
     records = {need: networks.record(need) for need in bound.missing}
     if bound.stats is not None:
         records |= {need: bound.stats.extractors[need.extractor] for need in needs if need not in records}
-    return PreparedSide(stage, records, bound.cautions, bound.stats, images, networks, options)
+    return PreparedSide(stage, records, bound.cautions, bound.stats, images, networks, options, labels_for)
 
 
 def _combined(given: Stats | None, found: Sequence[Stats], seed: int) -> Stats:

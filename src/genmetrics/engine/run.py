@@ -51,9 +51,15 @@ def iter_evaluate(
     ref_bound = None if ref_side is None else bind_side(ref_side, "ref", plan.ref_needs, plan, options)
     missing = [*gen_bound.missing, *(() if ref_bound is None else ref_bound.missing)]
     networks = Networks(_extractors(missing), options, _extractors(plan.gen_needs))
-    prepared = [prepare_side(gen_side, "gen", plan.gen_needs, gen_bound, networks, options, num=options.num)]
+    prepared = [
+        prepare_side(
+            gen_side, "gen", plan.gen_needs, gen_bound, networks, options, num=options.num, labels_for=plan.labels_for
+        )
+    ]
     if ref_side is not None and ref_bound is not None:
-        prepared.append(prepare_side(ref_side, "ref", plan.ref_needs, ref_bound, networks, options))
+        prepared.append(
+            prepare_side(ref_side, "ref", plan.ref_needs, ref_bound, networks, options, labels_for=plan.labels_for)
+        )
     for side in prepared:
         check_weights(side.records, options)
     cautions = [side.cautions for side in prepared]
@@ -92,7 +98,7 @@ def iter_compute_stats(
 ) -> Generator[Progress, None, Stats]:
     """``compute_stats`` as a generator of progress records that returns the statistics."""
     plan = make_plan(metrics, options.extractor, options.seed, True, options.crop)
-    whole = [need for need in plan.gen_needs if need.accumulator in NO_FEATURES]
+    whole = [need for need in plan.all_needs if need.accumulator in NO_FEATURES]
     if whole and options.shard.count > 1:
         raise UsageError(
             f"metric {plan.asking_for(whole[0])!r} draws from a set as a whole, of which '--shard' reads a share; "
@@ -101,11 +107,11 @@ def iter_compute_stats(
     side = open_side(source, "ref", options)
     if side.source is None:
         raise UsageError("the source is statistics already; give the images themselves")
-    networks = Networks(_extractors(plan.gen_needs), options)
+    networks = Networks(_extractors(plan.all_needs), options)
     # Of a file that holds statistics beside its images, the images were asked for.
     images = Side(source=side.source)
-    bound = bind_side(images, "ref", plan.gen_needs, plan, options)
-    prepared = prepare_side(images, "ref", plan.gen_needs, bound, networks, options, num=options.num, keep_logits=True)
+    bound = bind_side(images, "ref", plan.all_needs, plan, options)
+    prepared = prepare_side(images, "ref", plan.all_needs, bound, networks, options, num=options.num, keep_logits=True)
     return (yield from prepared.complete({}))
 
 
@@ -149,10 +155,11 @@ def build_report(
         # Metrics that are computed together are all of one set, or all of two.
         for metric, found in zip(group, first.compute_together(group, gen, None if first.unary else ref), strict=True):
             _check_finite(found)
-            known = tuple(dict.fromkeys(text for need in metric.needs for text in cautions.get(need, ())))
+            needs = dict.fromkeys((*metric.needs, *metric.ref_needs))
+            known = tuple(dict.fromkeys(text for need in needs for text in cautions.get(need, ())))
             forced = any(text.startswith(FORCED) for text in known)
             result = replace(found, warnings=(*found.warnings, *known), protocol=replace(found.protocol, forced=forced))
-            behind = [of_side[need] for of_side in records for need in metric.needs if need in of_side]
+            behind = [of_side[need] for of_side in records for need in needs if need in of_side]
             results[result.id] = _with_provenance(result, behind)
     results = {metric.id: results[metric.id] for metric in plan.metrics}
     yield Progress("metrics", len(plan.metrics), len(plan.metrics), "done")
@@ -217,7 +224,7 @@ def _what_can_be(plan: Plan, gen: Side, ref: Side | None) -> tuple[Plan, tuple[s
     kept = tuple(
         metric
         for metric in plan.metrics
-        if possible(gen, metric.needs) and (metric.unary or ref is None or possible(ref, metric.needs))
+        if possible(gen, metric.needs) and (ref is None or possible(ref, metric.ref_needs))
     )
     compares = [metric for metric in kept if not metric.unary]
     if len(kept) == len(plan.metrics) or (ref is not None and not compares) or not kept:

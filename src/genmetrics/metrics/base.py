@@ -40,7 +40,7 @@ class Metric(ABC):
 
     Attributes:
         id: the name in reports.
-        needs: what it reads from each set; the reference side is read only if it is not unary.
+        needs: what it reads from the generated set.
         higher_is_better: whether a larger number is a better model.
         unary: whether it needs no reference.
         protocol: what the number stands for.
@@ -57,6 +57,11 @@ class Metric(ABC):
     has_per_image: bool = False
     device: torch.device = torch.device("cpu")
     needs_labels: bool = False
+
+    @property
+    def ref_needs(self) -> tuple[Need, ...]:
+        """What it reads from the reference set; the same as from the generated one unless overridden."""
+        return () if self.unary else self.needs
 
     @property
     def work(self) -> Hashable | None:

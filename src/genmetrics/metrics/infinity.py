@@ -129,6 +129,12 @@ class FrechetAtInfinity(_AtInfinity):
     higher_is_better = False
     unary = False
 
+    @property
+    def ref_needs(self) -> tuple[Need, ...]:
+        """Moments, so that published statistics can be the reference."""
+        need = self.needs[0]
+        return (Need(need.extractor, need.preprocess, need.feature, "moments"),)
+
     def compute(self, gen: SetStatistics, ref: SetStatistics | None) -> MetricResult:
         """The intercept; ``slope`` of the line, and ``raw``, the distance of all images.
 
@@ -139,8 +145,7 @@ class FrechetAtInfinity(_AtInfinity):
         need = self.needs[0]
         rows = cast(FeatureBank, gen.get(need)).rows()
         sizes = self._sizes(len(rows))
-        # Made once and kept with the reference, its factor included.
-        of_ref = cast(Moments, ref.get(Need(need.extractor, need.preprocess, need.feature, "moments")))
+        of_ref = cast(Moments, ref.get(self.ref_needs[0]))
         values = []
         for chosen in random_subsets(len(rows), sizes, self.seed):
             moments = moments_of_rows(rows, chosen)

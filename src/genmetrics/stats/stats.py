@@ -14,7 +14,7 @@ from genmetrics.accumulators.feature_bank import FeatureBank
 from genmetrics.accumulators.labels import Labels
 from genmetrics.accumulators.softmax_sums import SoftmaxSums
 from genmetrics.errors import StatisticsError
-from genmetrics.types import UNKNOWN, ExtractorRecord, Need, SideRecord
+from genmetrics.types import UNKNOWN, ExtractorRecord, Need, SideRecord, same_features
 from genmetrics.versions import versions
 
 __all__ = ["Stats", "describe_need"]
@@ -126,7 +126,7 @@ class Stats:
             return None
         kinds = ("feature_bank", "softmax_sums") if need.accumulator == "softmax_sums" else ("feature_bank",)
         for key, held in self.accumulators.items():
-            if key.accumulator in kinds and _same_feature(key, need):
+            if key.accumulator in kinds and same_features(key, need):
                 features = held.kept() if isinstance(held, SoftmaxSums) else held
                 if isinstance(features, FeatureBank):
                     return features
@@ -143,10 +143,6 @@ class Stats:
             made.update(block, torch.arange(start, start + len(block)))
         self._derived[need] = made
         return made
-
-
-def _same_feature(key: Need, need: Need) -> bool:
-    return (key.extractor, key.preprocess, key.feature) == (need.extractor, need.preprocess, need.feature)
 
 
 def describe_need(need: Need) -> str:
