@@ -1,4 +1,4 @@
-"""The published weight files of the built-in extractors, and the extractor that is a network of ours with such a file."""
+"""The published weight files of the built-in extractors, and the extractor that is a network with such a file."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ PUBLISHED: dict[str, PublishedWeights] = {
 
 
 class PublishedExtractor(Extractor):
-    """An extractor whose network is a module of ours with a published weight file.
+    """An extractor whose network is a module with a published weight file.
 
     A subclass sets ``name``, its id, and ``module``, the class of its network, or overrides ``make``.
     """
@@ -172,6 +172,7 @@ class PublishedExtractor(Extractor):
 
     @classmethod
     def locate(cls, weights: Path | None) -> WeightsFile:
+        """The given file, or the published one, which is found or fetched."""
         published = PUBLISHED[cls.name]
         return find_weights(published, weights) or fetch_weights(published)
 
@@ -185,5 +186,6 @@ class PublishedExtractor(Extractor):
         return state
 
     def forward(self, inputs: Float32[Tensor, "n 3 h w"], wanted: Collection[str]) -> dict[str, Tensor]:
+        """What the network gives when it is called with the inputs and the names."""
         outputs: dict[str, Tensor] = self.network(inputs, wanted)
         return outputs
