@@ -7,11 +7,9 @@ images, 5.0e-7 of captions.
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -23,7 +21,7 @@ from genmetrics.extractors import clip as ours
 from genmetrics.extractors import clip_tokens as tokens
 from genmetrics.extractors.base import load_extractor
 from genmetrics.extractors.captions import CaptionExtractor
-from genmetrics.extractors.published import file_in_package
+from support.openai_clip import openai_b32, openai_module, openai_tokens, openais_layout
 from support.peers import import_peer
 from support.weights import CLIP_SIZES, clip_hub_shapes, random_state_dict
 
@@ -57,17 +55,6 @@ MENDED = [
 ]
 
 
-def openai_module(name: str) -> ModuleType:
-    """A file of openai-clip, whose package asks for what newer setuptools lack."""
-    path = file_in_package("clip", f"{name}.py")
-    if path is None:
-        pytest.skip("openai-clip 1.0.1 is not installed; install the peers with pip install 'genmetrics[peers]'")
-    spec = importlib.util.spec_from_file_location(f"openai_clip_{name}", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(scope="module")
 def hub_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("clip") / "pytorch_model.bin"
@@ -80,51 +67,9 @@ def extractor(hub_file: Path) -> ours.CLIPViTB32:
     return load_extractor(NAME, hub_file)
 
 
-def openais_layout(hub: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of a file of the hub as OpenAI's code holds them."""
-    new = {
-        "vision_model.embeddings.position_embedding.weight": "visual.positional_embedding",
-        "vision_model.embeddings.patch_embedding": "visual.conv1",
-        "vision_model.embeddings.class_embedding": "visual.class_embedding",
-        "text_model.embeddings.position_embedding.weight": "positional_embedding",
-        "text_model.embeddings.": "",
-        "text_model.final_layer_norm": "ln_final",
-        "visual_projection.weight": "visual.proj",
-        "text_projection.weight": "text_projection",
-        "text_model.encoder.layers": "transformer.resblocks",
-        "vision_model.encoder.layers": "visual.transformer.resblocks",
-        "vision_model.pre_layrnorm": "visual.ln_pre",
-        "vision_model.post_layernorm": "visual.ln_post",
-        "self_attn.out_proj": "attn.out_proj",
-        "layer_norm": "ln_",
-        "mlp.fc1": "mlp.c_fc",
-        "mlp.fc2": "mlp.c_proj",
-    }
-    state = {}
-    for name, value in hub.items():
-        if "position_ids" in name or ".k_proj." in name or ".v_proj." in name:
-            continue
-        key, tensor = name, value.T.contiguous() if "projection" in name else value
-        if ".q_proj." in name:
-            tensor = torch.cat([hub[name.replace("q_proj", f"{part}_proj")] for part in "qkv"])
-            key = name.replace("self_attn.q_proj.", "attn.in_proj_")
-        for old, replacement in new.items():
-            key = key.replace(old, replacement)
-        state[key] = tensor
-    return state
-
-
 @pytest.fixture(scope="module")
 def openai(hub_file: Path) -> torch.nn.Module:
-    """OpenAI's own network in float32 with the same weights in OpenAI's layout."""
-    state = openais_layout(torch.load(hub_file))
-    with torch.device("meta"):
-        network = openai_module("model").CLIP(512, 224, 12, 768, 32, 77, 49408, 512, 8, 12)
-    mask = network.build_attention_mask
-    network.load_state_dict(state, assign=True)
-    for block in network.transformer.resblocks:
-        block.attn_mask = mask()
-    return network.eval()
+    return openai_b32(hub_file)
 
 
 @pytest.fixture(scope="module")
@@ -162,15 +107,8 @@ def test_the_exact_gelu_is_told_apart(extractor, openai, images):
 
 def test_captions_are_openais(extractor, openai):
     assert isinstance(extractor, CaptionExtractor)
-    tokenizer = openai_module("simple_tokenizer").SimpleTokenizer()
-    begin, end = (tokenizer.encoder[name] for name in ("<|startoftext|>", "<|endoftext|>"))
-    rows = torch.zeros(len(CAPTIONS), 77, dtype=torch.int64)
-    for row, text in zip(rows, CAPTIONS, strict=True):
-        numbers = [begin, *tokenizer.encode(text), end]
-        numbers = numbers if len(numbers) <= 77 else [*numbers[:76], end]
-        row[: len(numbers)] = torch.tensor(numbers)
     with torch.no_grad():
-        expected = openai.encode_text(rows)
+        expected = openai.encode_text(openai_tokens(CAPTIONS))
     found = extractor.caption_embeddings(CAPTIONS)
     error = relative(found, expected)
     print(error)
