@@ -133,7 +133,7 @@ def read_source(
     filled = {need: held for feeder in feeders for need, held in feeder.accumulators.items()}
     of_paths = [need for need in needs if need.accumulator == PATHS]
     if of_paths:
-        steps = read_paths(source, of_paths, networks, shard, options.batch_size)
+        steps = read_paths(source, of_paths, networks, chosen.count or 0, shard, options.batch_size)
         filled |= yield from _path_progress(steps, stage, len(of_paths), expected)
     accumulators = {need: distributed.merge_over_ranks(filled[need]) for need in needs}
     content = distributed.merge_over_ranks(content)

@@ -101,14 +101,15 @@ def steps(
 
 
 def read_paths(
-    source: ImageSource, needs: Iterable[Need], networks: Networks, shard: Shard, batch_size: int
+    source: ImageSource, needs: Iterable[Need], networks: Networks, num_steps: int, shard: Shard, batch_size: int
 ) -> Generator[int, None, dict[Need, Accumulator]]:
     """Take this process's share of the steps; yields how many are done.
 
     Args:
-        source: a generator; there are as many steps as it has samples.
+        source: a generator.
         needs: what is to be filled.
         networks: the extractors that the needs name.
+        num_steps: how many steps all processes take together.
         shard: the share.
         batch_size: steps that are taken at once.
 
@@ -127,9 +128,9 @@ def read_paths(
             )
         extractor = networks.extractor(need.extractor)
         assert isinstance(extractor, PairExtractor)
-        start, end, labels = steps(generator.noise, len(generator), 1 / how.inverse_epsilon, how.seed, how.uint8)
+        start, end, labels = steps(generator.noise, num_steps, 1 / how.inverse_epsilon, how.seed, how.uint8)
         held = build_accumulator(need, 1, None)
-        mine = shard.range(len(generator))
+        mine = shard.range(num_steps)
         for first in range(mine.start, mine.stop, batch_size):
             rows = slice(first, min(first + batch_size, mine.stop))
             both = torch.cat((start[rows], end[rows]))
