@@ -9,9 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 import genmetrics as gm
 from genmetrics.errors import UsageError
+from genmetrics.sources.base import BatchSpec
+from genmetrics.types import Shard
 from support.pair_nets import registered_pair_networks
 
 LITE = "efficientnet-lite0.in1k"
@@ -56,6 +59,24 @@ def test_statistics_have_no_names_but_indices(two_sets, tmp_path):
     assert list(report.per_image()) == ["index", f"{NEAREST}.nearest_ref", f"{NEAREST}.distance"]
     report.save_per_image(tmp_path / "images.csv")
     assert len(rows(tmp_path / "images.csv")) == 12
+
+
+def test_a_stream_that_does_not_know_its_length_has_no_names(two_sets):
+    images = gm.open_source(two_sets[0])
+
+    class Stream(torch.utils.data.IterableDataset):
+        def __iter__(self):
+            for batch in images.batches(Shard(), BatchSpec()):
+                yield from batch.images
+
+    report = gm.evaluate(Stream(), two_sets[1], ["nearest"], extractor=LITE, device="cpu")
+    columns = report.per_image()
+    assert list(columns) == [
+        "index",
+        f"{NEAREST}.nearest_ref",
+        f"{NEAREST}.nearest_ref_name",
+        f"{NEAREST}.distance",
+    ]
 
 
 def test_metrics_without_such_figures_are_refused_before_the_run(genmetrics, two_sets, tmp_path):

@@ -127,7 +127,7 @@ def drawn() -> list[dict]:
         captions = [f"caption {number}" for number in range(14)]
         options = {"device": "cpu", "batch_size": 3, "workers": 0}
         of_images = evaluate(images(14, 2), None, ["gaps_lpips", "reader_clip_score"], captions=captions, **options)
-        generator = GeneratorSource(_paint, z_size=5, num_samples=11, value_range=(0, 1))
+        generator = GeneratorSource(_paint, z_size=5, num_samples=11, value_range=(0, 1), batch_size=4)
         return [plain(of_images), plain(evaluate(generator, None, ["gaps_ppl"], **options))]
 
 

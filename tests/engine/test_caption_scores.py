@@ -106,6 +106,13 @@ def test_captions_that_are_cut_off_are_told(images, captions) -> None:
     assert report.gen.notes == ("2 captions are longer than their network reads, and were cut off",)
 
 
+def test_statistics_keep_no_captions(images) -> None:
+    with pytest.raises(
+        UsageError, match="'reader_clip_score' is of images and their captions, which statistics do not"
+    ):
+        gm.compute_stats(images, ["reader_clip_score"])
+
+
 def test_no_captions(images) -> None:
     with pytest.raises(UsageError, match="a CLIP score needs a caption for each image; give them with '--captions"):
         gm.evaluate(images, None, ["reader_clip_score"])

@@ -13,7 +13,7 @@ import genmetrics as gm
 from genmetrics.engine.evaluator import Evaluator
 from genmetrics.engine.pairs import draw_pairs, priorities
 from genmetrics.engine.spool import Spool
-from genmetrics.errors import StatisticsError, UsageError
+from genmetrics.errors import OutputError, StatisticsError, UsageError
 from genmetrics.types import Shard
 from support.pair_nets import GAPS, Gaps, gap, registered_pair_networks
 
@@ -166,6 +166,20 @@ class TestErrors:
         with pytest.raises(StatisticsError, match=r"images 0 and 1 are of different sizes \(8x6 and 9x6\).*--crop"):
             gm.evaluate(tmp_path, None, ["gaps_lpips"])
         assert gm.evaluate(tmp_path, None, ["gaps_lpips"], crop="pil-bicubic-6")
+
+    def test_images_that_are_too_small(self, images) -> None:
+        with pytest.raises(
+            StatisticsError, match=r"is 6x8, and 'ms-ssim.wang2003' needs images of at least 161"
+        ):
+            gm.evaluate(images, None, ["ms_ssim"])
+
+    def test_no_room(self, images, monkeypatch) -> None:
+        def full(*_: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr("tempfile.SpooledTemporaryFile.write", full)
+        with pytest.raises(OutputError, match=r"0 images that wait to be compared fill .*No space left.*TMPDIR"):
+            gm.evaluate(images, None, ["gaps_lpips"])
 
     def test_no_classes(self, images) -> None:
         with pytest.raises(StatisticsError, match=r"the images have no classes.*--labels"):

@@ -68,6 +68,38 @@ def test_is_the_mean_of_the_lengths(options) -> None:
     assert result.extra["num_steps"] == 50
 
 
+@pytest.mark.parametrize("num", [3, 20])
+def test_as_many_steps_as_images_are_asked_for(num) -> None:
+    result = gm.evaluate(source(), None, ["gaps_ppl"], num=num)["gaps_ppl"]
+    assert result.extra["num_steps"] == num
+    assert result.value == gm.evaluate(source(num_samples=num), None, ["gaps_ppl"])["gaps_ppl"].value
+
+
+class Noisy(Painter):
+    """Adds noise of its own, which torch's generator draws."""
+
+    def forward(self, z: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
+        images = super().forward(z, labels)
+        return images + 0.1 * torch.randn(images.shape)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 7, 64])
+def test_what_a_generator_draws_itself_does_not_depend_on_the_batch(batch_size) -> None:
+    noisy = gm.GeneratorSource(Noisy(), z_size=4, num_samples=30, value_range=(-1, 1), batch_size=8)
+    value = gm.evaluate(noisy, None, ["gaps_ppl"], batch_size=batch_size)["gaps_ppl"].value
+    assert value == pytest.approx(gm.evaluate(noisy, None, ["gaps_ppl"])["gaps_ppl"].value, rel=1e-6)
+
+
+def test_no_image_is_generated_beside_the_steps(monkeypatch) -> None:
+    painter = Painter()
+    generated = []
+    painter.register_forward_hook(lambda module, inputs, output: generated.append(len(output)))
+    generator = gm.GeneratorSource(painter, z_size=4, num_samples=30, value_range=(-1, 1), probe=False)
+    report = gm.evaluate(generator, None, ["gaps_ppl"])
+    assert sum(generated) == 60
+    assert (report.gen.num_samples, report.gen.digest) == (30, None)
+
+
 def test_labels_are_those_of_the_draw() -> None:
     result = gm.evaluate(source(num_classes=7), None, ["gaps_ppl"])["gaps_ppl"]
     assert result.value == pytest.approx(by_hand(7).mean(), rel=1e-4)
@@ -125,7 +157,7 @@ class TestErrors:
             return (z[:, :3, None, None].expand(-1, 3, 8, 8) * 20 + 128).clamp(0, 255).to(torch.uint8)
 
         generator = gm.GeneratorSource(paint, z_size=4, num_samples=9)
-        with pytest.raises(UsageError, match=r"gives uint8 images, in which a step of 1/10000 is lost.*ppl_torch_fid"):
+        with pytest.raises(UsageError, match=r"gives uint8 images, in which so small a step is lost.*ppl_torch_fid"):
             gm.evaluate(generator, None, ["gaps_ppl"])
         assert gm.evaluate(generator, None, ["gaps_ppl_torch_fidelity"])["gaps_ppl_torch_fidelity"].value >= 0
 

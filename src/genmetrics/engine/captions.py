@@ -14,7 +14,10 @@ from genmetrics.extractors.base import Extractor
 from genmetrics.extractors.captions import CaptionExtractor
 from genmetrics.types import Need
 
-__all__ = ["CaptionValues"]
+__all__ = ["NO_CAPTIONS", "CaptionValues"]
+
+#: What to say where captions are needed and none were given.
+NO_CAPTIONS = "a CLIP score needs a caption for each image; give them with '--captions FILE' (Python: captions=...)"
 
 #: What CLIPScore puts before each caption.
 _PREFIX = "A photo depicts "

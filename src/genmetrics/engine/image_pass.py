@@ -13,6 +13,7 @@ from genmetrics.accumulators.base import Accumulator
 from genmetrics.accumulators.build import CAPTIONS, PATHS
 from genmetrics.accumulators.content import ContentDigest
 from genmetrics.accumulators.labels import Labels
+from genmetrics.engine.captions import NO_CAPTIONS
 from genmetrics.engine.feeders import make_feeders
 from genmetrics.engine.networks import Networks
 from genmetrics.engine.options import Options
@@ -114,7 +115,8 @@ def read_source(
     transparent = 0
     message = source.description
     yield Progress(stage, 0, expected, message)
-    for batch in source.batches(shard, spec):
+    # Steps of a generator are made in a pass of their own.
+    for batch in source.batches(shard, spec) if feeders else ():
         if labels_for and batch.labels is None and len(batch.indices):
             raise StatisticsError(missing_labels(labels_for, message))
         for feeder in feeders:
@@ -134,13 +136,14 @@ def read_source(
     of_paths = [need for need in needs if need.accumulator == PATHS]
     if of_paths:
         steps = read_paths(source, of_paths, networks, chosen.count or 0, shard, options.batch_size)
-        filled |= yield from _path_progress(steps, stage, len(of_paths), expected)
+        filled |= yield from _path_progress(steps, stage)
     accumulators = {need: distributed.merge_over_ranks(filled[need]) for need in needs}
     content = distributed.merge_over_ranks(content)
     labels = distributed.merge_over_ranks(labels)
     all_skipped = tuple(image for part in distributed.gather(tuple(skipped)) for image in part)
     transparent = sum(distributed.gather(transparent))
-    _check_complete(source, chosen, options.shard, content.num_samples, len(all_skipped))
+    if feeders:
+        _check_complete(source, chosen, options.shard, content.num_samples, len(all_skipped))
     # Some sources know only after a pass what to tell of it, and each rank only of its share.
     known = (*source.notes, *(note for feeder in feeders for note in feeder.notes))
     notes = list(dict.fromkeys(note for part in distributed.gather(known) for note in part))
@@ -157,15 +160,15 @@ def read_source(
     side = SideRecord(
         source.description,
         source.kind,
-        content.num_samples,
-        content.hexdigest(),
+        content.num_samples if feeders else count,
+        content.hexdigest() if feeders else None,
         all_skipped,
         tuple(notes),
         chosen.record,
         alpha=options.alpha,
         num_transparent=transparent,
     )
-    complete = labels if labels.num_samples == content.num_samples else None
+    complete = labels if feeders and labels.num_samples == content.num_samples else None
     return Stats(accumulators, side, networks.records(needs), options.seed, complete, source.class_names)
 
 
@@ -184,22 +187,19 @@ def _captions(
     if not any(need.accumulator == CAPTIONS for need in needs):
         return {}
     if captions is None:
-        raise UsageError(
-            "a CLIP score needs a caption for each image; give them with '--captions FILE' (Python: captions=...)"
-        )
+        raise UsageError(NO_CAPTIONS)
     texts = captions_of(source, captions)
     positions = range(len(texts)) if chosen.positions is None else chosen.positions
     return {index: texts[position] for index, position in enumerate(positions)}
 
 
 def _path_progress(
-    steps: Generator[int, None, dict[Need, Accumulator]], stage: Stage, num_needs: int, expected: int | None
+    steps: Generator[tuple[int, int], None, dict[Need, Accumulator]], stage: Stage
 ) -> Generator[Progress, None, dict[Need, Accumulator]]:
     """Pass on how many steps of a generator's paths are done."""
-    total = None if expected is None else num_needs * expected
     while True:
         try:
-            yield Progress(stage, next(steps), total, "steps of the generator")
+            yield Progress(stage, *next(steps), "steps of the generator")
         except StopIteration as finished:
             found: dict[Need, Accumulator] = finished.value
             return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -131,6 +131,7 @@ class PairFeeder(Feeder):
     def _compare(self, needs: Sequence[Need], sample: _Sample) -> None:
         rank = distributed.current_shard()
         pairs = sample.pairs()
+        self._check_sizes(needs, pairs, sample.sizes())
         for turn, start in enumerate(range(0, len(pairs), _TOGETHER)):
             together = pairs[start : start + _TOGETHER]
             wanted = {index for _, pair in together for index in pair}
@@ -143,23 +144,39 @@ class PairFeeder(Feeder):
             numbers = torch.arange(start, start + len(together))
             groups = torch.tensor([float(group) for group, _ in together], dtype=torch.float64)
             for need in needs:
-                figures = self._figures(need, [(images[a], images[b], a, b) for _, (a, b) in together])
+                figures = self._figures(need, [(images[a], images[b]) for _, (a, b) in together])
                 self.accumulators[need].update(torch.stack((figures, groups), dim=1), numbers)
 
-    def _figures(self, need: Need, pairs: Sequence[tuple[Tensor, Tensor, int, int]]) -> Tensor:
-        extractor, preprocess = self._networks[need], get_preprocess(need.preprocess)
-        for first, second, a, b in pairs:
-            if first.shape != second.shape:
-                sizes = " and ".join(f"{image.shape[2]}x{image.shape[1]}" for image in (first, second))
+    def _check_sizes(
+        self,
+        needs: Sequence[Need],
+        pairs: Sequence[tuple[int, tuple[int, int]]],
+        sizes: Mapping[int, tuple[int, int]],
+    ) -> None:
+        """Refuse what cannot be compared, on every rank alike and before anything is."""
+        least = max(needs, key=lambda need: self._networks[need].min_side)
+        for _, (a, b) in pairs:
+            if sizes[a] != sizes[b]:
+                shown = " and ".join(f"{width}x{height}" for height, width in (sizes[a], sizes[b]))
                 raise StatisticsError(
-                    f"images {a} and {b} are of different sizes ({sizes}), and {need.extractor!r} compares images of "
-                    "one size; bring all to it with '--crop', such as --crop pil-bicubic-256"
+                    f"images {a} and {b} are of different sizes ({shown}), and {needs[0].extractor!r} compares images "
+                    "of one size; bring all to it with '--crop', such as --crop pil-bicubic-256"
                 )
+            if min(sizes[a]) < self._networks[least].min_side:
+                height, width = sizes[a]
+                raise StatisticsError(
+                    f"image {a} is {width}x{height}, and {least.extractor!r} needs images of at least "
+                    f"{self._networks[least].min_side} pixels a side; enlarge them with '--crop', such as "
+                    "--crop pil-bicubic-256"
+                )
+
+    def _figures(self, need: Need, pairs: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+        extractor, preprocess = self._networks[need], get_preprocess(need.preprocess)
         figures: list[Tensor] = []
         for _, run in itertools.groupby(pairs, key=lambda pair: pair[0].shape):
             alike = list(run)
-            before = torch.stack([first for first, *_ in alike]).to(extractor.device)
-            after = torch.stack([second for _, second, *_ in alike]).to(extractor.device)
+            before = torch.stack([first for first, _ in alike]).to(extractor.device)
+            after = torch.stack([second for _, second in alike]).to(extractor.device)
             found = extractor.distances(preprocess(before), preprocess(after))
             figures.append(found.cpu().to(torch.float64))
         return torch.cat(figures)
@@ -171,6 +188,7 @@ class _Sample:
     def __init__(self, draw: _Draw) -> None:
         self._draw = draw
         self._heaps: dict[int, list[tuple[int, int]]] = {}
+        self._sizes: dict[int, tuple[int, int]] = {}
         self._spool = Spool()
 
     def add(self, images: Tensor, indices: Tensor, labels: Tensor | None) -> None:
@@ -188,14 +206,23 @@ class _Sample:
             elif (-priority, -index) > heap[0]:
                 _, out = heapq.heapreplace(heap, (-priority, -index))
                 self._spool.drop(-out)
+                del self._sizes[-out]
             else:
                 continue
+            self._sizes[index] = (int(images.shape[2]), int(images.shape[3]))
             self._spool.put(index, images[row])
 
     def images(self, wanted: Iterable[int]) -> dict[int, Tensor]:
         """Those of the wanted images that are here."""
         found = {index: self._spool.get(index) for index in wanted}
         return {index: image for index, image in found.items() if image is not None}
+
+    def sizes(self) -> dict[int, tuple[int, int]]:
+        """Height and width of the images that are kept on any rank."""
+        merged: dict[int, tuple[int, int]] = {}
+        for sizes in distributed.gather(self._sizes):
+            merged |= sizes
+        return merged
 
     def pairs(self) -> list[tuple[int, tuple[int, int]]]:
         """The class and the indices of each pair, the same on every rank."""

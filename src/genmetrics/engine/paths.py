@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 
@@ -12,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from genmetrics.accumulators.base import Accumulator
-from genmetrics.accumulators.build import build_accumulator
+from genmetrics.accumulators.build import PATHS, build_accumulator
 from genmetrics.engine.networks import Networks
 from genmetrics.errors import SourceError, UsageError
 from genmetrics.extractors.pairs import PairExtractor
@@ -23,7 +22,7 @@ from genmetrics.sources.noise import NoiseSpec
 from genmetrics.sources.quantise import floats_to_unit, quantise
 from genmetrics.types import Need, Shard
 
-__all__ = ["generator_of", "read_paths", "steps"]
+__all__ = ["check_paths", "read_paths", "steps"]
 
 
 @dataclass(frozen=True)
@@ -102,8 +101,11 @@ def steps(
 
 def read_paths(
     source: ImageSource, needs: Iterable[Need], networks: Networks, num_steps: int, shard: Shard, batch_size: int
-) -> Generator[int, None, dict[Need, Accumulator]]:
-    """Take this process's share of the steps; yields how many are done.
+) -> Generator[tuple[int, int], None, dict[Need, Accumulator]]:
+    """Take this process's share of the steps; yields how many are done, and of how many.
+
+    Steps are taken in blocks of the generator's own batch size, whole ones by one process each, so that what a
+    generator draws itself does not depend on batches or processes.
 
     Args:
         source: a generator.
@@ -111,39 +113,66 @@ def read_paths(
         networks: the extractors that the needs name.
         num_steps: how many steps all processes take together.
         shard: the share.
-        batch_size: steps that are taken at once.
+        batch_size: pairs of images that go through a network at once.
 
     Raises:
         UsageError: if the source is no generator, or gives uint8 images where floats are needed.
     """
+    needs = tuple(needs)
     generator = generator_of(source)
+    block = generator.noise.batch_size
+    starts = [first * block for first in shard.range(-(-num_steps // block))]
+    total = len(needs) * sum(min(block, num_steps - first) for first in starts)
+    done = 0
     filled: dict[Need, Accumulator] = {}
     for need in needs:
         how = _Step.of(need)
-        if generator.value_range is None and not how.uint8:
-            raise UsageError(
-                f"generator '{generator.description}' gives uint8 images, in which a step of 1/{how.inverse_epsilon} "
-                "is lost: let it give floats and say their range (value_range=-1,1), or ask for 'ppl_torch_fidelity', "
-                "whose number measures the rounding"
-            )
+        check_generator(generator, how.uint8)
         extractor = networks.extractor(need.extractor)
         assert isinstance(extractor, PairExtractor)
         start, end, labels = steps(generator.noise, num_steps, 1 / how.inverse_epsilon, how.seed, how.uint8)
         held = build_accumulator(need, 1, None)
-        mine = shard.range(num_steps)
-        for first in range(mine.start, mine.stop, batch_size):
-            rows = slice(first, min(first + batch_size, mine.stop))
+        for first in starts:
+            rows = slice(first, min(first + block, num_steps))
             both = torch.cat((start[rows], end[rows]))
             classes = None if labels is None else torch.cat((labels[rows], labels[rows]))
             images = _comparable(generator.raw_images(both, classes, first, how.seed), generator, how)
             before, after = images.to(extractor.device).chunk(2)
-            lengths = extractor.distances(before, after).cpu().to(torch.float64) * how.inverse_epsilon**2
+            parts = zip(torch.split(before, batch_size), torch.split(after, batch_size), strict=True)
+            lengths = torch.cat([extractor.distances(*pair).cpu().to(torch.float64) for pair in parts])
+            lengths = lengths * how.inverse_epsilon**2
             held.update(
                 torch.stack((lengths, torch.full_like(lengths, -1)), dim=1), torch.arange(rows.start, rows.stop)
             )
-            yield rows.stop - mine.start
+            done += len(lengths)
+            yield done, total
         filled[need] = held
     return filled
+
+
+def check_generator(generator: GeneratorSource, through_uint8: bool) -> None:
+    """Check that a generator's images are as a path takes them.
+
+    Raises:
+        UsageError: if they are uint8 and floats are needed.
+    """
+    if generator.value_range is None and not through_uint8:
+        raise UsageError(
+            f"generator '{generator.description}' gives uint8 images, in which so small a step is lost: let it give "
+            "floats and say their range (value_range=-1,1), or ask for 'ppl_torch_fidelity', whose number measures the "
+            "rounding"
+        )
+
+
+def check_paths(source: ImageSource, needs: Iterable[Need]) -> None:
+    """Check before anything is read that the source can give what needs of paths ask for.
+
+    Raises:
+        UsageError: if it is no generator, or one whose images are not as they must be.
+    """
+    for need in needs:
+        if need.accumulator == PATHS:
+            check_generator(generator_of(source), _Step.of(need).uint8)
 
 
 def _comparable(images: Tensor, generator: GeneratorSource, how: _Step) -> Tensor:
@@ -159,7 +188,7 @@ def _comparable(images: Tensor, generator: GeneratorSource, how: _Step) -> Tenso
     if not bool(torch.isfinite(values).all()):
         raise SourceError(f"generator '{generator.description}' gave NaN or infinite values")
     height, width = values.shape[2:]
-    if math.prod((height, width)) == how.size**2 and height == how.size:
+    if (height, width) == (how.size, how.size):
         return values
     shrinks = height > how.size and width > how.size
     if shrinks:

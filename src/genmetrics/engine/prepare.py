@@ -8,14 +8,17 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from genmetrics.accumulators.base import Accumulator
+from genmetrics.accumulators.build import CAPTIONS
 from genmetrics.engine.binding import Bound, bind
+from genmetrics.engine.captions import NO_CAPTIONS
 from genmetrics.engine.image_pass import Chosen, choose, missing_labels, part_of_set, read_source, set_identity
 from genmetrics.engine.networks import Networks
 from genmetrics.engine.options import Options
+from genmetrics.engine.paths import check_paths
 from genmetrics.engine.plan import Plan
 from genmetrics.engine.remember import Memory
 from genmetrics.engine.sides import Side
-from genmetrics.errors import StatisticsError
+from genmetrics.errors import StatisticsError, UsageError
 from genmetrics.sources.base import ImageSource
 from genmetrics.stats.stats import Stats
 from genmetrics.types import ExtractorRecord, Need, Progress, SideRecord, Stage
@@ -113,8 +116,9 @@ class PreparedSide:
             found.append(computed)
         # Of the images all say the same, but the run that read them last says it of all that was read in it.
         images = found[-1]
-        part = part_of_set(images.side, self._images.chosen, self._options.shard, self._images.identity)
-        images = images.with_side(replace(images.side, parts=(part,)))
+        if images.side.digest is not None:  # it is None where no image was read, only steps of a generator were made
+            part = part_of_set(images.side, self._images.chosen, self._options.shard, self._images.identity)
+            images = images.with_side(replace(images.side, parts=(part,)))
         return _combined(self._given, [*found[:-1], images], self._options.seed)
 
 
@@ -123,11 +127,18 @@ def bind_side(side: Side, stage: Stage, needs: Sequence[Need], plan: Plan, optio
 
     Raises:
         StatisticsError: if given statistics lack something, or are of something else.
+        UsageError: if the images are of no generator where one is needed, or captions are missing.
     """
-    if side.stats is None:
-        return Bound(None, tuple(needs), {})
     can_compute = side.source is not None
-    return bind(side.stats, needs, plan, force=options.force, can_compute=can_compute, side=_SIDES[stage])
+    if side.stats is None:
+        bound = Bound(None, tuple(needs), {})
+    else:
+        bound = bind(side.stats, needs, plan, force=options.force, can_compute=can_compute, side=_SIDES[stage])
+    if side.source is not None:
+        check_paths(side.source, bound.missing)
+        if options.captions is None and any(need.accumulator == CAPTIONS for need in bound.missing):
+            raise UsageError(NO_CAPTIONS)
+    return bound
 
 
 def prepare_side(

@@ -8,7 +8,7 @@ from collections.abc import Generator, Hashable, Mapping, Sequence
 from dataclasses import replace
 
 from genmetrics import distributed
-from genmetrics.accumulators.build import NO_FEATURES
+from genmetrics.accumulators.build import CAPTIONS, NO_FEATURES
 from genmetrics.engine.comparable import FORCED, check_comparable, check_weights
 from genmetrics.engine.networks import Networks
 from genmetrics.engine.options import Options
@@ -103,6 +103,12 @@ def iter_compute_stats(
         raise UsageError(
             f"metric {plan.asking_for(whole[0])!r} draws from a set as a whole, of which '--shard' reads a share; "
             "leave the metric out here and ask for it of all images"
+        )
+    captioned = [need for need in plan.all_needs if need.accumulator == CAPTIONS]
+    if captioned:
+        raise UsageError(
+            f"metric {plan.asking_for(captioned[0])!r} is of images and their captions, which statistics do not keep; "
+            "leave it out here and ask for it of the images: genmetrics eval GEN --captions FILE"
         )
     side = open_side(source, "ref", options)
     if side.source is None:

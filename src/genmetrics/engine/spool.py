@@ -11,6 +11,8 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
+from genmetrics.errors import OutputError
+
 __all__ = ["Spool"]
 
 _IN_MEMORY = 256 * 2**20
@@ -31,15 +33,26 @@ class Spool:
         self._free: dict[int, list[int]] = {}
 
     def put(self, number: int, image: UInt8[Tensor, "3 h w"]) -> None:
-        """Keep an image under a number."""
+        """Keep an image under a number.
+
+        Raises:
+            OutputError: if there is no room for it.
+        """
         data = image.cpu().contiguous().numpy().tobytes()
         free = self._free.get(len(data))
         if free:
             place = free.pop()
         else:
             place, self._end = self._end, self._end + len(data)
-        self._file.seek(place)
-        self._file.write(data)
+        try:
+            self._file.seek(place)
+            self._file.write(data)
+        except OSError as error:
+            raise OutputError(
+                f"{len(self._places)} images that wait to be compared fill '{tempfile.gettempdir()}' ({self._end} "
+                f"bytes): {error.strerror or error}. Set TMPDIR to a folder with more room, or measure "
+                "fewer images with --num"
+            ) from error
         self._places[number] = (place, tuple(image.shape))
 
     def get(self, number: int) -> UInt8[Tensor, "3 h w"] | None:

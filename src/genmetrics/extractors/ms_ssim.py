@@ -101,6 +101,8 @@ class MultiScaleSSIM(PairExtractor):
             raise UsageError(f"extractor 'ms-ssim.wang2003' has no weights; leave out '--weights {weights}'")
         return WeightsFile(Path(os.devnull), hashlib.sha256().hexdigest(), official=True)
 
+    min_side = MIN_SIDE
+
     def compare(self, first: Float32[Tensor, "n 3 h w"], second: Float32[Tensor, "n 3 h w"]) -> Float[Tensor, " n"]:
         """The similarity of each pair of images in 0..255, in float32 whatever the precision.
 

@@ -22,6 +22,9 @@ class PairExtractor(Extractor):
     Whether it is a distance or a similarity is what its only feature is called: ``distance`` or ``similarity``.
     """
 
+    #: The least height and width of images that it compares.
+    min_side: int = 1
+
     def distances(self, first: Float32[Tensor, "n 3 h w"], second: Float32[Tensor, "_ 3 _ _"]) -> Float32[Tensor, " n"]:
         """The number of each pair, without gradients and at the extractor's precision.
 

@@ -56,8 +56,10 @@ class _Stream(QuantisedSource):
             return self._noting(self._batches(items, lambda index: index, None, spec), shard)
         return self._noting(self._share(shard, spec, self._length), shard)
 
-    def names(self) -> Sequence[str]:
-        """The position of each image, which needs none to be read."""
+    def names(self) -> Sequence[str] | None:  # type: ignore[override]  # an item source knows its length
+        """The position of each image, which needs none to be read; None where their number is not known."""
+        if self._length is None:
+            return None
         return [self._name(index) for index in range(len(self))]
 
     def items(self, wanted: Sequence[int]) -> Iterator[Item]:
