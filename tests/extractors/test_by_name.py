@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from genmetrics.errors import MissingWeightsError, UnknownNameError, UsageError,
 from genmetrics.extractors import EXTRACTORS
 from genmetrics.extractors.base import load_extractor, locate_weights
 from genmetrics.extractors.hub_preprocess import hub_preprocess
+from genmetrics.extractors.python_model import _made_once
 from genmetrics.metrics.resolve import resolve_metric
 from genmetrics.preprocess.spec import PREPROCESS, get_preprocess
 from support.peers import import_peer
@@ -182,6 +184,34 @@ class TestHub:
             MissingWeightsError, match=r"'someone/tiny' \(revision v2\) is not in .* could not be fetched"
         ):
             EXTRACTORS.get("hf:someone/tiny@v2")
+
+    @pytest.mark.parametrize(
+        "text",
+        ["a/b@../../../x", "a/b@/x", "a/b@x/../y", "a/b@./x", "a/b@x//y", "a/b@x/", "a/b@-x", "a/..", "../b"]
+        + ["a/b@..", "a/.b", "-a/b", "ä/b"],
+    )
+    def test_no_name_leaves_the_cache(self, dinov2, tmp_path, monkeypatch, text):
+        """A folder outside of it is not read, whatever the name of the revision."""
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+        monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+        (tmp_path / "hub" / "models--a--b" / "snapshots").mkdir(parents=True)
+        dinov2.rename(tmp_path / "x")
+        with pytest.raises((UsageError, WeightsError), match=r"expected 'hf:owner/name\[@rev|there is no folder"):
+            EXTRACTORS.get(f"hf:{text}")
+
+    @pytest.mark.parametrize("commit", ["../../../x", "", "0123", "Z" * 40])
+    def test_no_reference_leaves_the_cache(self, dinov2, tmp_path, monkeypatch, commit):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+        monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+        folder = tmp_path / "hub" / "models--a--b"
+        (folder / "snapshots").mkdir(parents=True)
+        (folder / "refs").mkdir()
+        (folder / "refs" / "main").write_text(commit)
+        dinov2.rename(tmp_path / "x")
+        with pytest.raises(MissingWeightsError, match="could not be fetched"):
+            EXTRACTORS.get("hf:a/b")
 
     def test_names_that_mean_nothing(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
@@ -356,6 +386,83 @@ class TestPython:
         assert report[names[0]].value > 0
         assert not any("published ones (" in warning for warning in report[names[0]].warnings)
 
+    @pytest.mark.parametrize(
+        "change",
+        [
+            ("x.mean(dim=(2, 3))", "x.amax(dim=(2, 3))"),  # code of the same length, and no weight of it
+            ("(8, 8)", "(8, 9)"),
+        ],
+        ids=["code", "preprocessing"],
+    )
+    def test_code_tells_two_apart(self, file, change, monkeypatch):
+        """Statistics of before do not compare with those of after; a comment's change is a change."""
+        monkeypatch.setattr("genmetrics.preprocess.spec.PREPROCESS", dict(PREPROCESS))
+        file.write_text(file.read_text().replace("test-squash-8", f"test-squash-8-{change[1][:2]}"))
+        first = load_extractor(f"python:{file}:Named").weights_sha256
+        assert first == load_extractor(f"python:{file}:Named").weights_sha256 and len(first) == 64
+        file.write_text(file.read_text().replace(*change).replace("test-squash-8", "test-squash-other"))
+        assert load_extractor(f"python:{file}:Named").weights_sha256 != first
+
+    def test_the_code_of_its_classes_is_elsewhere(self, file, tmp_path, monkeypatch):
+        """A file that only imports the network's class, whose module is known too."""
+        monkeypatch.syspath_prepend(str(tmp_path))
+        digests = []
+        for body in ("mean", "amax"):
+            (tmp_path / f"classes_{body}.py").write_text(file.read_text().replace("x.mean", f"x.{body}"))
+            path = tmp_path / "only_imports.py"
+            path.write_text(
+                "import importlib, pathlib\n\n\ndef make():\n"
+                "    which = pathlib.Path(__file__).with_name('which').read_text()\n"
+                "    return importlib.import_module(which).Colours()\n"
+            )
+            (tmp_path / "which").write_text(f"classes_{body}")
+            _made_once.cache_clear()
+            digests.append(load_extractor(f"python:{path}:make").weights_sha256)
+        assert digests[0] != digests[1]
+
+    def test_code_that_cannot_be_known(self, file, folders, tmp_path, monkeypatch):
+        """Neither named by a digest nor kept, and that two sides are alike is said to be unchecked."""
+        monkeypatch.setenv("GENMETRICS_CACHE", str(tmp_path / "cache"))
+        path = tmp_path / "scripted.py"
+        path.write_text(
+            f"import pathlib\nmade = {{'__name__': 'nowhere_at_all'}}\nexec(pathlib.Path({str(file)!r}).read_text(), made)\n"
+            "make = made['Colours']\n"
+        )
+        name = f"fd.python:{path}:make"
+        assert load_extractor(f"python:{path}:make").weights_sha256 is None
+        report = gm.evaluate(*folders, metrics=[name], device="cpu")
+        assert any("that both sides have the same is not checked" in text for text in report[name].warnings)
+        assert not any(path.suffix == ".safetensors" for path in (tmp_path / "cache").rglob("*"))
+
+    def test_file_and_factory_run_once_a_run(self, file, folders, tmp_path):
+        file.write_text(
+            file.read_text()
+            + "\nimport pathlib\n\ndef note(what):\n    with pathlib.Path(__file__).with_name('notes').open('a') as f:\n"
+            "        f.write(what)\n\nnote('file ')\n\ndef counted():\n    note('factory ')\n    return Colours()\n"
+        )
+        name = f"python:{file}:counted"
+        gm.evaluate(*folders, metrics=[f"fd.{name}", f"kid.{name}"], device="cpu")
+        assert (tmp_path / "notes").read_text() == "file factory "
+        gm.evaluate(*folders, metrics=[f"fd.{name}"], device="cpu")
+        assert (tmp_path / "notes").read_text() == "file factory factory "
+
+    def test_two_have_a_network_each(self, file):
+        first, second = (load_extractor(f"python:{file}:Colours") for _ in range(2))
+        assert first.network is not second.network
+
+    def test_a_dataclass_in_a_file(self, file):
+        """Such a class looks its module up by name; a file that failed is run again."""
+        content = file.read_text()
+        head = "from __future__ import annotations\nimport dataclasses\n\n@dataclasses.dataclass\nclass Sizes:\n"
+        file.write_text(f"{head}    width: int = 3\n\n{content}")
+        assert load_extractor(f"python:{file}:Colours").info.features == {"features": 3}
+        before = set(sys.modules)
+        file.write_text(f"{content}\n1 / 0\n")
+        for _ in range(2):
+            with pytest.raises(UsageError, match="failed: ZeroDivisionError"):
+                EXTRACTORS.get(f"python:{file}:Colours")
+        assert set(sys.modules) == before
+
     def test_weights_tell_two_apart(self, file):
         first = load_extractor(f"python:{file}:Colours").weights_sha256
         file.write_text(file.read_text().replace("torch.eye(3)", "2 * torch.eye(3)"))
@@ -370,8 +477,8 @@ class TestPython:
             ("{file}:fails", "calling it without arguments failed: KeyError"),
             ("{file}:gives_text", "gives a str; expected an nn.Module"),
             ("{file}:Image", "gives (1, 3, 224, 224) as 'features' of 1 images; expected (n, d)"),
-            ("/nowhere/networks.py:x", "there is no '/nowhere/networks.py'"),
-            ("no_such_module:x", "there is no 'no_such_module'"),
+            ("/nowhere/networks.py:x", "there is no file '/nowhere/networks.py'"),
+            ("no_such_module:x", "there is no module 'no_such_module'; install it, or put its folder on PYTHONPATH"),
         ],
     )
     def test_what_is_no_network(self, file, target, text):

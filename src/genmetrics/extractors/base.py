@@ -65,8 +65,8 @@ class Extractor(ABC):
         return self.info.features
 
     @property
-    def weights_sha256(self) -> str:
-        """The sha256 of the weight file's bytes."""
+    def weights_sha256(self) -> str | None:
+        """The sha256 of the weight file's bytes; None where what decides on the features cannot be told."""
         return self.weights.sha256
 
     def to(self, device: torch.device, precision: Precision) -> None:

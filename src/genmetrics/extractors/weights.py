@@ -69,12 +69,12 @@ class WeightsFile:
 
     Attributes:
         path: where it is.
-        sha256: of its bytes.
+        sha256: of its bytes; None where what decides on the features cannot be told.
         official: whether it is the published file; None where nothing is published under the extractor's name.
     """
 
     path: Path
-    sha256: str
+    sha256: str | None
     official: bool | None
 
 
