@@ -156,6 +156,17 @@ class TestHub:
         assert again[name].value == pytest.approx(report[name].value, rel=1e-12)
         assert any(path.suffix == ".safetensors" for path in (tmp_path / "cache").rglob("*"))
 
+    def test_the_version_of_the_library_is_recorded_and_decides(self, dinov2, folders, tmp_path, monkeypatch):
+        """What another version of it kept is computed again; of other networks it is kept."""
+        monkeypatch.setenv("GENMETRICS_CACHE", str(tmp_path / "cache"))
+        hub, own = f"fd.hf:{dinov2}", "fd.efficientnet-lite0.in1k"
+        report = gm.evaluate(*folders, metrics=[hub, own], device="cpu")
+        assert report.versions["transformers"] == transformers.__version__
+        assert gm.evaluate(*folders, metrics=[hub, own], device="cpu").reused == ("gen", "ref")
+        monkeypatch.setattr("genmetrics.engine.remember.version_of", lambda name: "0.0")
+        assert gm.evaluate(*folders, metrics=[hub], device="cpu").reused == ()
+        assert gm.evaluate(*folders, metrics=[own], device="cpu").reused == ("gen", "ref")
+
     def test_statistics_outlive_the_model(self, dinov2, folders, tmp_path):
         """A file that names a model which has gone says the same of itself: the model is not looked at."""
         stats = gm.compute_stats(folders[0], metrics=[f"fd.hf:{dinov2}"], device="cpu")

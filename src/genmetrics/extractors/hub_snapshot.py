@@ -152,4 +152,12 @@ def _fetched(name: str, repository: str, revision: str) -> Path:
             f"could not be fetched: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}. Check "
             "the name, or give a folder that holds it: 'hf:/folder'"
         ) from error
-    return Path(folder)
+    found = Path(folder)
+    # The library believes whatever its cache has as a reference.
+    if found.parent.name != "snapshots" or not _COMMIT.fullmatch(found.name):
+        raise MissingWeightsError(
+            f"extractor {name!r}: the cache '{hub_cache()}' does not hold the commit of the repository '{repository}' "
+            f"(revision {revision}), and it could not be fetched; delete the repository from there, or give a folder "
+            "that holds it: 'hf:/folder'"
+        )
+    return found
