@@ -6,6 +6,7 @@ import json
 import sys
 import textwrap
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,9 @@ from genmetrics.engine.plan import computable
 from genmetrics.errors import MissingWeightsError, UnknownNameError, UsageError, WeightsError
 from genmetrics.extractors import EXTRACTORS
 from genmetrics.extractors.base import load_extractor, locate_weights
-from genmetrics.extractors.hub_preprocess import hub_preprocess
+from genmetrics.extractors.hub_preprocess import _PROCESSORS, hub_preprocess
 from genmetrics.extractors.python_model import _made_once
+from genmetrics.metrics import METRICS
 from genmetrics.metrics.resolve import resolve_metric
 from genmetrics.preprocess.spec import PREPROCESS, get_preprocess
 from support.peers import import_peer
@@ -274,7 +276,7 @@ class TestHub:
 
 class TestHubPreprocess:
     def test_one_that_is_known_keeps_its_id(self):
-        clip = PREPROCESS["pil-bicubic-crop-224-clip"]
+        clip = PREPROCESS["pil-bicubic-crop-224-clip-hf"]
         settings = {
             "crop_size": 224,
             "do_center_crop": True,
@@ -303,6 +305,78 @@ class TestHubPreprocess:
         expected = transformers.BitImageProcessorPil(**settings)([pixels], return_tensors="pt")["pixel_values"]
         found = spec(torch.from_numpy(pixels).permute(2, 0, 1)[None])
         torch.testing.assert_close(found, expected, rtol=0, atol=0.02)
+
+    @pytest.mark.parametrize(
+        ("kind", "settings"),
+        [
+            ("CLIP", {"size": 32, "crop_size": 32}),
+            ("CLIP", {"size": {"shortest_edge": 32}, "crop_size": {"height": 24, "width": 24}, "do_center_crop": True}),
+            ("CLIP", {"size": {"shortest_edge": 224}}),
+            ("Bit", {"size": {"shortest_edge": 37}, "crop_size": 32}),
+            ("ChineseCLIP", {"size": {"shortest_edge": 33}, "crop_size": 32}),
+            ("MobileNetV1", {"size": {"shortest_edge": 37}, "crop_size": 32}),
+            ("ConvNext", {"size": {"shortest_edge": 32}}),
+            ("ViT", {"size": 32}),
+            ("ViT", {"size": {"height": 32, "width": 24}}),
+            ("Beit", {"size": 32}),
+            ("Blip", {"size": 32}),
+            ("Pvt", {"size": 32}),
+            ("Segformer", {"size": 32}),
+            ("DeiT", {"size": 32, "do_center_crop": False}),
+            ("DeiT", {"size": 32, "crop_size": 32}),
+            ("Siglip", {"size": {"height": 32, "width": 32}}),
+        ],
+    )
+    @pytest.mark.parametrize("shape", [(227, 224), (300, 231), (231, 300), (41, 40)])
+    def test_what_the_settings_leave_open_is_as_in_the_library(self, kind, settings, shape):
+        """Against the library's own Pillow processors, on sizes whose remainders are odd."""
+        settings = {**settings, "image_mean": MEAN, "image_std": STD}
+        pixels = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+        processor = getattr(transformers, f"{kind}ImageProcessorPil")(**settings)
+        expected = processor([pixels], return_tensors="pt")["pixel_values"]
+        spec = get_preprocess(hub_preprocess({**settings, "image_processor_type": f"{kind}ImageProcessor"}, "x"))
+        found = spec(torch.from_numpy(pixels).permute(2, 0, 1)[None])
+        torch.testing.assert_close(found, expected.to(torch.float32), rtol=0, atol=1e-5)
+        if spec.fit == "cover":
+            by_torchvision = replace(spec, crop_rounding="round")(torch.from_numpy(pixels).permute(2, 0, 1)[None])
+            left = (int(spec.size[0] * max(shape) / min(shape)) if not spec.cover else 0) - spec.size[0]
+            assert left % 4 != 3 or float((by_torchvision - found).abs().max()) > 0.1
+
+    def test_clip_score_100s_is_the_librarys(self):
+        """Whose centre begins elsewhere than clean-fid's and OpenAI's."""
+        assert METRICS.get("clip_score_100").preprocess == "pil-bicubic-crop-224-clip-hf"
+        pixels = np.random.default_rng(0).integers(0, 256, (227, 224, 3), dtype=np.uint8)
+        expected = transformers.CLIPImageProcessorPil()([pixels], return_tensors="pt")["pixel_values"]
+        images = torch.from_numpy(pixels).permute(2, 0, 1)[None]
+        torch.testing.assert_close(
+            PREPROCESS["pil-bicubic-crop-224-clip-hf"](images), expected.to(torch.float32), rtol=0, atol=1e-5
+        )
+        assert float((PREPROCESS["pil-bicubic-crop-224-clip"](images) - expected).abs().max()) > 0.1
+        assert "crop_rounding" not in PREPROCESS["pil-bicubic-crop-224-clip"].as_dict()
+
+    @pytest.mark.parametrize(
+        ("settings", "text"),
+        [
+            ({**SQUASH, "image_processor_type": "LevitImageProcessor"}, "go through a LevitImageProcessor, which is not"),
+            ({**SQUASH, "size": 32}, "has size = 32 and names no image_processor_type"),
+            ({**SQUASH, "resample": None}, "has resample = None and names no image_processor_type"),
+            ({**SQUASH, "image_processor_type": "DeiTImageProcessor"}, "has do_center_crop = True, which cannot"),
+            ({**SQUASH, "image_processor_type": "ConvNextImageProcessor"}, "has size = {"),
+            ({**SQUASH, "size": 32, "image_processor_type": "SiglipImageProcessor"}, "has crop_size = None"),
+        ],
+    )
+    def test_what_is_not_known_is_refused(self, settings, text):
+        with pytest.raises(UsageError) as caught:
+            hub_preprocess(settings, "x")
+        assert text in str(caught.value)
+
+    def test_the_table_is_the_librarys(self):
+        for kind, known in _PROCESSORS.items():
+            processor = getattr(transformers, f"{kind}Pil")()
+            assert int(processor.resample) == known.resample, kind
+            assert processor.default_to_square == known.squashes, kind
+            crops = getattr(processor, "do_center_crop", False)
+            assert (processor.crop_size["height"] if crops else None) == known.crops, kind
 
     @pytest.mark.parametrize(("edge", "fit", "cover"), [(224, "cover", 256), (384, "squash", None)])
     def test_convnext(self, edge, fit, cover):
