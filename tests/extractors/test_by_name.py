@@ -200,8 +200,10 @@ class TestHub:
 
     @pytest.mark.parametrize(
         "text",
-        ["a/b@../../../x", "a/b@/x", "a/b@x/../y", "a/b@./x", "a/b@x//y", "a/b@x/", "a/b@-x", "a/..", "../b"]
-        + ["a/b@..", "a/.b", "-a/b", "ä/b"],
+        [
+            *("a/b@../../../x", "a/b@/x", "a/b@x/../y", "a/b@./x", "a/b@x//y", "a/b@x/", "a/b@-x", "a/b@.."),
+            *("a/..", "../b", "a/.b", "-a/b", "ä/b"),
+        ],
     )
     def test_no_name_leaves_the_cache(self, dinov2, tmp_path, monkeypatch, text):
         """A folder outside of it is not read, whatever the name of the revision."""
@@ -357,7 +359,10 @@ class TestHubPreprocess:
     @pytest.mark.parametrize(
         ("settings", "text"),
         [
-            ({**SQUASH, "image_processor_type": "LevitImageProcessor"}, "go through a LevitImageProcessor, which is not"),
+            (
+                {**SQUASH, "image_processor_type": "LevitImageProcessor"},
+                "go through a LevitImageProcessor, which is not",
+            ),
             ({**SQUASH, "size": 32}, "has size = 32 and names no image_processor_type"),
             ({**SQUASH, "resample": None}, "has resample = None and names no image_processor_type"),
             ({**SQUASH, "image_processor_type": "DeiTImageProcessor"}, "has do_center_crop = True, which cannot"),
@@ -510,7 +515,8 @@ class TestPython:
         monkeypatch.setenv("GENMETRICS_CACHE", str(tmp_path / "cache"))
         path = tmp_path / "scripted.py"
         path.write_text(
-            f"import pathlib\nmade = {{'__name__': 'nowhere_at_all'}}\nexec(pathlib.Path({str(file)!r}).read_text(), made)\n"
+            f"import pathlib\nmade = {{'__name__': 'nowhere_at_all'}}\n"
+            f"exec(pathlib.Path({str(file)!r}).read_text(), made)\n"
             "make = made['Colours']\n"
         )
         name = f"fd.python:{path}:make"
@@ -521,8 +527,8 @@ class TestPython:
 
     def test_file_and_factory_run_once_a_run(self, file, folders, tmp_path):
         file.write_text(
-            file.read_text()
-            + "\nimport pathlib\n\ndef note(what):\n    with pathlib.Path(__file__).with_name('notes').open('a') as f:\n"
+            file.read_text() + "\nimport pathlib\n\ndef note(what):\n"
+            "    with pathlib.Path(__file__).with_name('notes').open('a') as f:\n"
             "        f.write(what)\n\nnote('file ')\n\ndef counted():\n    note('factory ')\n    return Colours()\n"
         )
         name = f"python:{file}:counted"

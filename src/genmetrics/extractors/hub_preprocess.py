@@ -79,7 +79,7 @@ def _read(settings: Mapping[str, Any], name: str) -> dict[str, Any]:
             raise UsageError(
                 f"extractor {name!r}: its preprocessor_config.json has {missing} = {read.get(missing)!r} and names no "
                 "image_processor_type, which would say what that means; add it, such as "
-                "'\"image_processor_type\": \"ViTImageProcessor\"'"
+                '\'"image_processor_type": "ViTImageProcessor"\''
             )
         return read
     if isinstance(size := read.get("size"), int):
@@ -136,7 +136,16 @@ def hub_preprocess(settings: Mapping[str, Any], name: str) -> str:
 
 
 def _fields(known: Preprocess) -> tuple[object, ...]:
-    return (known.resizer, known.size, known.mean, known.std, known.divisor, known.fit, known.cover, known.crop_rounding)
+    return (
+        known.resizer,
+        known.size,
+        known.mean,
+        known.std,
+        known.divisor,
+        known.fit,
+        known.cover,
+        known.crop_rounding,
+    )
 
 
 def _size(settings: Mapping[str, Any], name: str) -> tuple[tuple[int, int], Fit, int | None]:

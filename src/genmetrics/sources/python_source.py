@@ -35,9 +35,10 @@ _WITH_A_SIZE = (ImageSource, MapStyle, DataLoader, str, Path)
 class PythonSource(SeededSource):
     """What ``factory()`` returns: an ``nn.Module`` that generates, or anything that ``open_source`` takes.
 
-    The module is imported as any other, so that it must be installed or on ``PYTHONPATH``; a file is run. Parameters behind the
-    ``?`` that are options of a generator are taken as such; all others are given to the factory by name, as a number
-    or ``true``/``false`` if they read so, else as text. An iterable is read up to ``num_samples`` if it is given.
+    The module is imported as any other, so that it must be installed or on ``PYTHONPATH``; a file is run. Parameters
+    behind the ``?`` that are options of a generator are taken as such; all others are given to the factory by name, as
+    a number or ``true``/``false`` if they read so, else as text. An iterable is read up to ``num_samples`` if it is
+    given.
     """
 
     kind = "python"
