@@ -133,9 +133,13 @@ class TestMakers:
         assert registry.get("plain") == "PLAIN"
         assert list(registry) == ["plain"] and len(registry) == 1, "they are not listed"
 
-    def test_there_is_what_can_be_made(self, registry):
-        assert "made:x" in registry and "plain" in registry
+    def test_looking_makes_nothing(self, registry, monkeypatch):
+        monkeypatch.setattr(sys.modules["genmetrics_makers"], "make_entry", lambda name: pytest.fail("made"))
+        assert "plain" in registry and "made:x" not in registry
         assert "made:nothing" not in registry and "other:x" not in registry and 3 not in registry
+        assert registry.makes("made:x") and not registry.makes("plain") and not registry.makes("other:x")
+
+    def test_what_cannot_be_made(self, registry):
         with pytest.raises(UsageError, match="'made:nothing' means nothing"):
             registry.get("made:nothing")
         with pytest.raises(UnknownNameError, match="unknown thing 'other:x'"):
@@ -143,7 +147,7 @@ class TestMakers:
 
     def test_a_registered_name_comes_first(self, registry):
         registry.register("made:x", "registered")
-        assert registry.get("made:x") == "registered"
+        assert registry.get("made:x") == "registered" and not registry.makes("made:x")
 
     def test_a_prefix_has_one_maker(self, registry):
         with pytest.raises(UsageError, match="names of things that begin with 'made:' are taken already"):

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from importlib import metadata
 from typing import Any, Generic, TypeVar
 
-from genmetrics.errors import GenmetricsError, UnknownNameError, UsageError
+from genmetrics.errors import UnknownNameError, UsageError
 
 __all__ = ["Registry", "did_you_mean", "load_target"]
 
@@ -77,7 +77,10 @@ class Registry(Generic[Entry]):
         self._makers[prefix] = target
 
     def get(self, name: str) -> Entry:
-        """The entry of that name.
+        """The entry of that name, made now if the name says what it is made of.
+
+        That may run code or reach the network: a name that stands in a file, in place of one that a person typed, is
+        asked for only if it is registered (``name in registry``).
 
         Raises:
             UnknownNameError: if there is none; the message names the nearest ones.
@@ -95,15 +98,13 @@ class Registry(Generic[Entry]):
             raise UnknownNameError(f"unknown {self._kind} {name!r}; {hint}") from None
 
     def __contains__(self, name: object) -> bool:
-        """Whether ``get`` would find it."""
+        """Whether an entry of that name is registered; nothing is made to find out, so any name may be asked for."""
         self._load_entry_points()
-        if name in self._entries or not isinstance(name, str) or not name.startswith(tuple(self._makers)):
-            return name in self._entries
-        try:
-            self.get(name)
-        except GenmetricsError:
-            return False
-        return True
+        return name in self._entries
+
+    def makes(self, name: str) -> bool:
+        """Whether ``get`` would have a maker make it, which may run code or reach the network; it is not made."""
+        return name not in self and name.startswith(tuple(self._makers))
 
     def __iter__(self) -> Iterator[str]:
         self._load_entry_points()

@@ -7,8 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import genmetrics as gm
+from genmetrics.accumulators.moments import Moments
+from genmetrics.stats.parts import part_of_statistics
+from genmetrics.types import ExtractorRecord, Need, SideRecord
 
 LITE = ("--extractor", "efficientnet-lite0.in1k")
 FD, KID = (f"{family}.efficientnet-lite0.in1k" for family in ("fd", "kid"))
@@ -217,7 +221,7 @@ def test_the_three_commands_of_the_page(genmetrics, two_sets, inception_weights,
 
     shown = genmetrics("stats", "show", "VIRTUAL.npz")
     assert "(ADM reference npz)" in shown.out and "an unknown number of images" in shown.out
-    assert "reference for fid, sfid\n" in shown.out
+    assert "reference for fid, sfid, fid_inf\n" in shown.out
     assert "the images of 'arr_0' are others" in shown.out
     assert genmetrics("stats", "convert", "VIRTUAL.npz", "ref.safetensors").code == 0
     command = ("eval", "samples/", "--ref", "ref.safetensors", "-m", "fid", "--num", 3, "--weights", inception_weights)
@@ -230,3 +234,26 @@ def test_the_three_commands_of_the_page(genmetrics, two_sets, inception_weights,
     assert "does not say how many images it is of" in warnings
     direct = gm.evaluate(two_sets[0], stats, ["fid"], num=3, weights=inception_weights)
     assert result["metrics"]["fid"]["value"] == pytest.approx(direct["fid"].value, rel=1e-6)
+
+
+def test_what_a_file_names_is_not_run(genmetrics, tmp_path, monkeypatch):
+    """``stats show`` tells what the file holds of a network, and makes none."""
+    monkeypatch.chdir(tmp_path)
+    Path("evil.py").write_text("import pathlib\npathlib.Path('ran').touch()\n")
+    held = Moments(5)
+    held.update(torch.randn(30, 5), torch.arange(30))
+    need = Need("python:evil.py:make", "pil-bicubic-224-imagenet", "features", "moments")
+    part = part_of_statistics("somewhere", "folder", 30, [held])
+    side = SideRecord("somewhere", "folder", 30, "0" * 64, parts=(part,))
+    record = ExtractorRecord("1" * 64, None, "exact")
+    gm.Stats({need: held}, side, {need.extractor: record}, seed=2020).save("held.safetensors")
+    ended = genmetrics("stats", "show", "held.safetensors")
+    assert ended.code == 0
+    assert "fd.python:evil.py:make" in ended.out
+    assert (
+        "python:evil.py:make, weights that are published under no such name (sha256 111111111111), exact; it was not "
+        "run or fetched to say this"
+    ) in ended.out
+    assert genmetrics("stats", "show", "held.safetensors", "--json").code == 0
+    assert genmetrics("stats", "convert", "held.safetensors", "held.npz").code == 0
+    assert not Path("ran").exists()

@@ -119,7 +119,8 @@ def test_clip_score(folders, clip_file, openai):
 
 
 def test_clip_score_100(folders, clip_file, openai, monkeypatch):
-    """torchmetrics' function, given OpenAI's network and preprocessing by its own hook for that."""
+    """torchmetrics' function, given OpenAI's network by its own hook for that; images go through CLIP's processor."""
+    clip_images = import_peer("transformers").CLIPImageProcessorPil()
     info = replace(METRICS.get("clip_score_100"), id="on_b32", extractor=B32)
     monkeypatch.setitem(METRICS._entries, "on_b32", info)
     report = gm.evaluate(folders[0], None, ["on_b32"], captions=CAPTIONS, weights={B32: clip_file}, device="cpu")
@@ -127,7 +128,7 @@ def test_clip_score_100(folders, clip_file, openai, monkeypatch):
     def processor(images: Sequence[Tensor] | None = None, text: Sequence[str] = (), **_: object) -> dict[str, Tensor]:
         if images is not None:
             shown = [Image.fromarray(image.permute(1, 2, 0).numpy()) for image in images]
-            return {"pixel_values": clean_fid_inputs(shown)}
+            return {"pixel_values": clip_images(shown, return_tensors="pt")["pixel_values"]}
         tokens = openai_tokens(text)
         return {"input_ids": tokens, "attention_mask": torch.ones_like(tokens)}
 

@@ -23,6 +23,7 @@ cleanfid_resize = import_peer("cleanfid.resize")
 fidelity_vgg16 = import_peer("torch_fidelity.feature_extractor_vgg16")
 fidelity_clip = import_peer("torch_fidelity.feature_extractor_clip")
 transforms = import_peer("torchvision.transforms")
+transformers = import_peer("transformers")
 
 # Height and width: enlarged and reduced, square and not; of an odd rest around the centre too. Pillow begins with
 # the rows at all of them, whatever its version.
@@ -61,6 +62,11 @@ def cleanfid_clip(image: np.ndarray) -> Tensor:
     cropped = transforms.CenterCrop(224)(resize(Image.fromarray(image)))
     x = torch.from_numpy(np.asarray(cropped).clip(0, 255).astype(np.uint8)).permute(2, 0, 1).to(torch.float32)
     return transforms.Normalize(*CLIP)(x / 255.0)
+
+
+def transformers_clip(image: np.ndarray) -> Tensor:
+    processor = transformers.CLIPImageProcessorPil()
+    return processor([image], return_tensors="pt")["pixel_values"][0].to(torch.float32)
 
 
 def cmmd(size: int) -> Callable[[np.ndarray], Tensor]:
@@ -108,6 +114,7 @@ CASES: dict[str, Callable[[np.ndarray], Tensor]] = {
     "pil-bicubic-224-imagenet": dgm_eval_dinov2,
     "torch-bicubic-antialias-224": edm2_dinov2,
     "pil-bicubic-crop-224-clip": cleanfid_clip,
+    "pil-bicubic-crop-224-clip-hf": transformers_clip,
     "square-pil-bicubic-224-clip": cmmd(224),
     "square-pil-bicubic-336-clip": cmmd(336),
     "tf1-bilinear-224-imagenet": fidelity(VGG16, 224),
@@ -121,6 +128,7 @@ RIVALS = {
     "pil-bicubic-224-imagenet": ("torch-bicubic-antialias-224", 0.001),
     "torch-bicubic-antialias-224": ("pil-bicubic-224-imagenet", 0.001),
     "pil-bicubic-crop-224-clip": ("square-pil-bicubic-224-clip", 0.001),
+    "pil-bicubic-crop-224-clip-hf": ("square-pil-bicubic-224-clip", 0.001),
     "square-pil-bicubic-224-clip": ("pil-bicubic-crop-224-clip", 0.001),
     "square-pil-bicubic-336-clip": ("tf1-bilinear-336-clip", 0.01),
     "tf1-bilinear-224-imagenet": ("pil-bicubic-224-imagenet", 0.01),

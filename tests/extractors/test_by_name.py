@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 import textwrap
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,9 @@ from genmetrics.engine.plan import computable
 from genmetrics.errors import MissingWeightsError, UnknownNameError, UsageError, WeightsError
 from genmetrics.extractors import EXTRACTORS
 from genmetrics.extractors.base import load_extractor, locate_weights
-from genmetrics.extractors.hub_preprocess import hub_preprocess
+from genmetrics.extractors.hub_preprocess import _PROCESSORS, hub_preprocess
+from genmetrics.extractors.python_model import _made_once
+from genmetrics.metrics import METRICS
 from genmetrics.metrics.resolve import resolve_metric
 from genmetrics.preprocess.spec import PREPROCESS, get_preprocess
 from support.peers import import_peer
@@ -154,14 +158,26 @@ class TestHub:
         assert again[name].value == pytest.approx(report[name].value, rel=1e-12)
         assert any(path.suffix == ".safetensors" for path in (tmp_path / "cache").rglob("*"))
 
+    def test_the_version_of_the_library_is_recorded_and_decides(self, dinov2, folders, tmp_path, monkeypatch):
+        """What another version of it kept is computed again; of other networks it is kept."""
+        monkeypatch.setenv("GENMETRICS_CACHE", str(tmp_path / "cache"))
+        hub, own = f"fd.hf:{dinov2}", "fd.efficientnet-lite0.in1k"
+        report = gm.evaluate(*folders, metrics=[hub, own], device="cpu")
+        assert report.versions["transformers"] == transformers.__version__
+        assert gm.evaluate(*folders, metrics=[hub, own], device="cpu").reused == ("gen", "ref")
+        monkeypatch.setattr("genmetrics.engine.remember.version_of", lambda name: "0.0")
+        assert gm.evaluate(*folders, metrics=[hub], device="cpu").reused == ()
+        assert gm.evaluate(*folders, metrics=[own], device="cpu").reused == ("gen", "ref")
+
     def test_statistics_outlive_the_model(self, dinov2, folders, tmp_path):
-        """A file that names a model which has gone can be read; its metrics are no longer offered."""
+        """A file that names a model which has gone says the same of itself: the model is not looked at."""
         stats = gm.compute_stats(folders[0], metrics=[f"fd.hf:{dinov2}"], device="cpu")
         stats.save(tmp_path / "gen.safetensors")
         loaded = gm.Stats.load(tmp_path / "gen.safetensors")
         assert f"fd.hf:{dinov2}" in [metric.id for metric in computable(loaded)]
         dinov2.rename(tmp_path / "gone")
-        assert not any("hf:" in metric.id for metric in computable(gm.Stats.load(tmp_path / "gen.safetensors")))
+        again = computable(gm.Stats.load(tmp_path / "gen.safetensors"))
+        assert [metric.id for metric in again] == [metric.id for metric in computable(loaded)]
 
     def test_a_repository_of_the_cache(self, dinov2, tmp_path, monkeypatch, images):
         """By name, by name and revision, and not by another revision."""
@@ -181,6 +197,36 @@ class TestHub:
             MissingWeightsError, match=r"'someone/tiny' \(revision v2\) is not in .* could not be fetched"
         ):
             EXTRACTORS.get("hf:someone/tiny@v2")
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            *("a/b@../../../x", "a/b@/x", "a/b@x/../y", "a/b@./x", "a/b@x//y", "a/b@x/", "a/b@-x", "a/b@.."),
+            *("a/..", "../b", "a/.b", "-a/b", "ä/b"),
+        ],
+    )
+    def test_no_name_leaves_the_cache(self, dinov2, tmp_path, monkeypatch, text):
+        """A folder outside of it is not read, whatever the name of the revision."""
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+        monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+        (tmp_path / "hub" / "models--a--b" / "snapshots").mkdir(parents=True)
+        dinov2.rename(tmp_path / "x")
+        with pytest.raises((UsageError, WeightsError), match=r"expected 'hf:owner/name\[@rev|there is no folder"):
+            EXTRACTORS.get(f"hf:{text}")
+
+    @pytest.mark.parametrize("commit", ["../../../x", "", "0123", "Z" * 40])
+    def test_no_reference_leaves_the_cache(self, dinov2, tmp_path, monkeypatch, commit):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+        monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+        folder = tmp_path / "hub" / "models--a--b"
+        (folder / "snapshots").mkdir(parents=True)
+        (folder / "refs").mkdir()
+        (folder / "refs" / "main").write_text(commit)
+        dinov2.rename(tmp_path / "x")
+        with pytest.raises(MissingWeightsError, match="could not be fetched"):
+            EXTRACTORS.get("hf:a/b")
 
     def test_names_that_mean_nothing(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
@@ -232,7 +278,7 @@ class TestHub:
 
 class TestHubPreprocess:
     def test_one_that_is_known_keeps_its_id(self):
-        clip = PREPROCESS["pil-bicubic-crop-224-clip"]
+        clip = PREPROCESS["pil-bicubic-crop-224-clip-hf"]
         settings = {
             "crop_size": 224,
             "do_center_crop": True,
@@ -261,6 +307,81 @@ class TestHubPreprocess:
         expected = transformers.BitImageProcessorPil(**settings)([pixels], return_tensors="pt")["pixel_values"]
         found = spec(torch.from_numpy(pixels).permute(2, 0, 1)[None])
         torch.testing.assert_close(found, expected, rtol=0, atol=0.02)
+
+    @pytest.mark.parametrize(
+        ("kind", "settings"),
+        [
+            ("CLIP", {"size": 32, "crop_size": 32}),
+            ("CLIP", {"size": {"shortest_edge": 32}, "crop_size": {"height": 24, "width": 24}, "do_center_crop": True}),
+            ("CLIP", {"size": {"shortest_edge": 224}}),
+            ("Bit", {"size": {"shortest_edge": 37}, "crop_size": 32}),
+            ("ChineseCLIP", {"size": {"shortest_edge": 33}, "crop_size": 32}),
+            ("MobileNetV1", {"size": {"shortest_edge": 37}, "crop_size": 32}),
+            ("ConvNext", {"size": {"shortest_edge": 32}}),
+            ("ViT", {"size": 32}),
+            ("ViT", {"size": {"height": 32, "width": 24}}),
+            ("Beit", {"size": 32}),
+            ("Blip", {"size": 32}),
+            ("Pvt", {"size": 32}),
+            ("Segformer", {"size": 32}),
+            ("DeiT", {"size": 32, "do_center_crop": False}),
+            ("DeiT", {"size": 32, "crop_size": 32}),
+            ("Siglip", {"size": {"height": 32, "width": 32}}),
+        ],
+    )
+    @pytest.mark.parametrize("shape", [(227, 224), (300, 231), (231, 300), (41, 40)])
+    def test_what_the_settings_leave_open_is_as_in_the_library(self, kind, settings, shape):
+        """Against the library's own Pillow processors, on sizes whose remainders are odd."""
+        settings = {**settings, "image_mean": MEAN, "image_std": STD}
+        pixels = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+        processor = getattr(transformers, f"{kind}ImageProcessorPil")(**settings)
+        expected = processor([pixels], return_tensors="pt")["pixel_values"]
+        spec = get_preprocess(hub_preprocess({**settings, "image_processor_type": f"{kind}ImageProcessor"}, "x"))
+        found = spec(torch.from_numpy(pixels).permute(2, 0, 1)[None])
+        torch.testing.assert_close(found, expected.to(torch.float32), rtol=0, atol=1e-5)
+        if spec.fit == "cover":
+            by_torchvision = replace(spec, crop_rounding="round")(torch.from_numpy(pixels).permute(2, 0, 1)[None])
+            left = (int(spec.size[0] * max(shape) / min(shape)) if not spec.cover else 0) - spec.size[0]
+            assert left % 4 != 3 or float((by_torchvision - found).abs().max()) > 0.1
+
+    def test_clip_score_100s_is_the_librarys(self):
+        """Whose centre begins elsewhere than clean-fid's and OpenAI's."""
+        assert METRICS.get("clip_score_100").preprocess == "pil-bicubic-crop-224-clip-hf"
+        pixels = np.random.default_rng(0).integers(0, 256, (227, 224, 3), dtype=np.uint8)
+        expected = transformers.CLIPImageProcessorPil()([pixels], return_tensors="pt")["pixel_values"]
+        images = torch.from_numpy(pixels).permute(2, 0, 1)[None]
+        torch.testing.assert_close(
+            PREPROCESS["pil-bicubic-crop-224-clip-hf"](images), expected.to(torch.float32), rtol=0, atol=1e-5
+        )
+        assert float((PREPROCESS["pil-bicubic-crop-224-clip"](images) - expected).abs().max()) > 0.1
+        assert "crop_rounding" not in PREPROCESS["pil-bicubic-crop-224-clip"].as_dict()
+
+    @pytest.mark.parametrize(
+        ("settings", "text"),
+        [
+            (
+                {**SQUASH, "image_processor_type": "LevitImageProcessor"},
+                "go through a LevitImageProcessor, which is not",
+            ),
+            ({**SQUASH, "size": 32}, "has size = 32 and names no image_processor_type"),
+            ({**SQUASH, "resample": None}, "has resample = None and names no image_processor_type"),
+            ({**SQUASH, "image_processor_type": "DeiTImageProcessor"}, "has do_center_crop = True, which cannot"),
+            ({**SQUASH, "image_processor_type": "ConvNextImageProcessor"}, "has size = {"),
+            ({**SQUASH, "size": 32, "image_processor_type": "SiglipImageProcessor"}, "has crop_size = None"),
+        ],
+    )
+    def test_what_is_not_known_is_refused(self, settings, text):
+        with pytest.raises(UsageError) as caught:
+            hub_preprocess(settings, "x")
+        assert text in str(caught.value)
+
+    def test_the_table_is_the_librarys(self):
+        for kind, known in _PROCESSORS.items():
+            processor = getattr(transformers, f"{kind}Pil")()
+            assert int(processor.resample) == known.resample, kind
+            assert processor.default_to_square == known.squashes, kind
+            crops = getattr(processor, "do_center_crop", False)
+            assert (processor.crop_size["height"] if crops else None) == known.crops, kind
 
     @pytest.mark.parametrize(("edge", "fit", "cover"), [(224, "cover", 256), (384, "squash", None)])
     def test_convnext(self, edge, fit, cover):
@@ -355,6 +476,84 @@ class TestPython:
         assert report[names[0]].value > 0
         assert not any("published ones (" in warning for warning in report[names[0]].warnings)
 
+    @pytest.mark.parametrize(
+        "change",
+        [
+            ("x.mean(dim=(2, 3))", "x.amax(dim=(2, 3))"),  # code of the same length, and no weight of it
+            ("(8, 8)", "(8, 9)"),
+        ],
+        ids=["code", "preprocessing"],
+    )
+    def test_code_tells_two_apart(self, file, change, monkeypatch):
+        """Statistics of before do not compare with those of after; a comment's change is a change."""
+        monkeypatch.setattr("genmetrics.preprocess.spec.PREPROCESS", dict(PREPROCESS))
+        file.write_text(file.read_text().replace("test-squash-8", f"test-squash-8-{change[1][:2]}"))
+        first = load_extractor(f"python:{file}:Named").weights_sha256
+        assert first == load_extractor(f"python:{file}:Named").weights_sha256 and len(first) == 64
+        file.write_text(file.read_text().replace(*change).replace("test-squash-8", "test-squash-other"))
+        assert load_extractor(f"python:{file}:Named").weights_sha256 != first
+
+    def test_the_code_of_its_classes_is_elsewhere(self, file, tmp_path, monkeypatch):
+        """A file that only imports the network's class, whose module is known too."""
+        monkeypatch.syspath_prepend(str(tmp_path))
+        digests = []
+        for body in ("mean", "amax"):
+            (tmp_path / f"classes_{body}.py").write_text(file.read_text().replace("x.mean", f"x.{body}"))
+            path = tmp_path / "only_imports.py"
+            path.write_text(
+                "import importlib, pathlib\n\n\ndef make():\n"
+                "    which = pathlib.Path(__file__).with_name('which').read_text()\n"
+                "    return importlib.import_module(which).Colours()\n"
+            )
+            (tmp_path / "which").write_text(f"classes_{body}")
+            _made_once.cache_clear()
+            digests.append(load_extractor(f"python:{path}:make").weights_sha256)
+        assert digests[0] != digests[1]
+
+    def test_code_that_cannot_be_known(self, file, folders, tmp_path, monkeypatch):
+        """Neither named by a digest nor kept, and that two sides are alike is said to be unchecked."""
+        monkeypatch.setenv("GENMETRICS_CACHE", str(tmp_path / "cache"))
+        path = tmp_path / "scripted.py"
+        path.write_text(
+            f"import pathlib\nmade = {{'__name__': 'nowhere_at_all'}}\n"
+            f"exec(pathlib.Path({str(file)!r}).read_text(), made)\n"
+            "make = made['Colours']\n"
+        )
+        name = f"fd.python:{path}:make"
+        assert load_extractor(f"python:{path}:make").weights_sha256 is None
+        report = gm.evaluate(*folders, metrics=[name], device="cpu")
+        assert any("that both sides have the same is not checked" in text for text in report[name].warnings)
+        assert not any(path.suffix == ".safetensors" for path in (tmp_path / "cache").rglob("*"))
+
+    def test_file_and_factory_run_once_a_run(self, file, folders, tmp_path):
+        file.write_text(
+            file.read_text() + "\nimport pathlib\n\ndef note(what):\n"
+            "    with pathlib.Path(__file__).with_name('notes').open('a') as f:\n"
+            "        f.write(what)\n\nnote('file ')\n\ndef counted():\n    note('factory ')\n    return Colours()\n"
+        )
+        name = f"python:{file}:counted"
+        gm.evaluate(*folders, metrics=[f"fd.{name}", f"kid.{name}"], device="cpu")
+        assert (tmp_path / "notes").read_text() == "file factory "
+        gm.evaluate(*folders, metrics=[f"fd.{name}"], device="cpu")
+        assert (tmp_path / "notes").read_text() == "file factory factory "
+
+    def test_two_have_a_network_each(self, file):
+        first, second = (load_extractor(f"python:{file}:Colours") for _ in range(2))
+        assert first.network is not second.network
+
+    def test_a_dataclass_in_a_file(self, file):
+        """Such a class looks its module up by name; a file that failed is run again."""
+        content = file.read_text()
+        head = "from __future__ import annotations\nimport dataclasses\n\n@dataclasses.dataclass\nclass Sizes:\n"
+        file.write_text(f"{head}    width: int = 3\n\n{content}")
+        assert load_extractor(f"python:{file}:Colours").info.features == {"features": 3}
+        before = set(sys.modules)
+        file.write_text(f"{content}\n1 / 0\n")
+        for _ in range(2):
+            with pytest.raises(UsageError, match="failed: ZeroDivisionError"):
+                EXTRACTORS.get(f"python:{file}:Colours")
+        assert set(sys.modules) == before
+
     def test_weights_tell_two_apart(self, file):
         first = load_extractor(f"python:{file}:Colours").weights_sha256
         file.write_text(file.read_text().replace("torch.eye(3)", "2 * torch.eye(3)"))
@@ -369,8 +568,8 @@ class TestPython:
             ("{file}:fails", "calling it without arguments failed: KeyError"),
             ("{file}:gives_text", "gives a str; expected an nn.Module"),
             ("{file}:Image", "gives (1, 3, 224, 224) as 'features' of 1 images; expected (n, d)"),
-            ("/nowhere/networks.py:x", "there is no '/nowhere/networks.py'"),
-            ("no_such_module:x", "there is no 'no_such_module'"),
+            ("/nowhere/networks.py:x", "there is no file '/nowhere/networks.py'"),
+            ("no_such_module:x", "there is no module 'no_such_module'; install it, or put its folder on PYTHONPATH"),
         ],
     )
     def test_what_is_no_network(self, file, target, text):

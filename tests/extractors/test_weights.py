@@ -459,18 +459,17 @@ class TestFetch:
         with pytest.raises(MissingWeightsError, match="downloading failed: Not Found\n"):
             fetch_weights(published(server.base))
 
-    def test_server_that_is_down_names_both_ways_out(self, own: Path, hub: Path) -> None:
+    def test_server_that_is_down_says_what_to_give(self, own: Path, hub: Path) -> None:
         base = f"http://127.0.0.1:{free_port()}"
         with pytest.raises(MissingWeightsError) as caught:
             fetch_weights(published(base))
-        first, second, third = str(caught.value).split("\n")
+        first, second = str(caught.value).split("\n")
         assert first.startswith(
             f"extractor 'tiny.v1' has no weights here: looked for tiny.pth or weights-tiny.pth in '{own}' and "
             f"'{hub}'; downloading failed: "
         )
         assert "Connection refused" in first
         assert second.split() == ["give", "the", "file:", "--weights", "PATH", "(published", "at", f"{base}/tiny.pth)"]
-        assert third.lstrip().startswith("or another network:   --extractor efficientnet-lite0.in1k")
         assert list(own.iterdir()) == []
 
     def test_server_that_speaks_something_else(self, own: Path, hub: Path) -> None:
@@ -517,8 +516,8 @@ class TestFetch:
         with pytest.raises(MissingWeightsError) as caught:
             load_extractor("inception-v3.tf2015")
         text = str(caught.value)
-        assert len(text.split("\n")) == 3
-        for name in (*dead, "--weights PATH", "--extractor efficientnet-lite0.in1k", str(own), str(hub)):
+        assert len(text.split("\n")) == 2
+        for name in (*dead, "--weights PATH", str(own), str(hub)):
             assert name in text
 
 

@@ -411,7 +411,7 @@ class TestPython:
             ),
             (":nett", SourceError, "has no 'nett'; expected a function or class"),
             (":value", SourceError, "has no function 'value'; expected a function or class"),
-            ("", UsageError, "expected 'python:package.module:function', as in 'python:my_model:make'"),
+            ("", UsageError, "expected 'python:file.py:name' or 'python:package.module:name', as in"),
             ("x:f", SourceError, "install it, or put its folder on PYTHONPATH"),
         ],
     )
@@ -428,6 +428,18 @@ class TestPython:
             SourceError, match="importing 'fails_at_import' failed: ZeroDivisionError: division by zero"
         ):
             open_source("python:fails_at_import:f")
+
+    def test_a_file(self, module: str, tmp_path: Path, collect: Callable[..., Collected]) -> None:
+        """As an extractor's name may be one; the file is run once, and fails as a module does."""
+        path = tmp_path / f"{module.removeprefix('python:')}.py"
+        assert len(collect(open_source(f"python:{path}:batches?number=4&value_range=0,1&num_samples=7")).images) == 7
+        with pytest.raises(SourceError, match=r"has no 'nett'; expected a function or class"):
+            open_source(f"python:{path}:nett")
+        with pytest.raises(SourceError, match=r"there is no file '/nowhere/at_all\.py'$"):
+            open_source("python:/nowhere/at_all.py:make")
+        path.write_text("1 / 0")
+        with pytest.raises(SourceError, match=r"failed: ZeroDivisionError: division by zero$"):
+            open_source(f"python:{path}:make")
 
     def test_the_working_folder_is_not_searched(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (tmp_path / "lies_here.py").write_text(MODULE)

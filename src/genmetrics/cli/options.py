@@ -129,7 +129,7 @@ def parse_weights(given: list[str]) -> dict[str, Path] | str | None:
     lone: list[str] = []
     for entry in given:
         extractor, _, path = entry.partition("=")
-        if path and extractor in EXTRACTORS:
+        if path and (extractor in EXTRACTORS or EXTRACTORS.makes(extractor)):
             named[extractor] = Path(path)
         else:
             lone.append(entry)

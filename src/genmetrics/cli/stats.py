@@ -256,7 +256,13 @@ def _lines(described: Description) -> list[tuple[str, str]]:
 
 
 def _network(name: str, record: ExtractorRecord) -> str:
+    from genmetrics.extractors import EXTRACTORS
+
+    # What a file names is looked up and never made.
+    unmade = "; it was not run or fetched to say this" if EXTRACTORS.makes(name) else ""
     if record.weights_sha256 is None:
-        return f"{name}, of which weights the file does not say"
+        return f"{name}, of which weights the file does not say{unmade}"
     kind = "published weights" if record.official else "NOT the published weights"
-    return f"{name}, {kind} (sha256 {record.weights_sha256[:12]}), {record.precision}"
+    if record.official is None:
+        kind = "weights that are published under no such name"
+    return f"{name}, {kind} (sha256 {record.weights_sha256[:12]}), {record.precision}{unmade}"

@@ -10,6 +10,7 @@ from genmetrics.accumulators.moments import Moments
 from genmetrics.engine.comparable import FORCED
 from genmetrics.engine.plan import MAKES_ALL, Plan, as_typed, computable, serving, unnamed, width_held, width_of
 from genmetrics.errors import StatisticsError, UsageError
+from genmetrics.extractors import EXTRACTORS
 from genmetrics.stats.stats import Stats, describe_need
 from genmetrics.types import UNKNOWN, ExtractorRecord, Need
 
@@ -140,6 +141,12 @@ def _refusal(stats: Stats, need: Need, found: Need | None, metric: str, side: st
     possible = [as_typed(other.id) for other in computable(stats)]
     ask = f"Ask for {' or '.join(repr(name) for name in possible)}, or r" if possible else "R"
     rebuild = f"{ask}ebuild it with `genmetrics stats build SRC -o FILE -m {as_typed(metric)}`"
+    made = [name for name in dict.fromkeys(need.extractor for need in stats.accumulators) if EXTRACTORS.makes(name)]
+    if made:
+        rebuild += (
+            f". Nothing of {' and '.join(repr(name) for name in made)} was run or fetched, since only the file names "
+            "it; asking for it does"
+        )
     if found is not None and (differing := _differ(found, need)):
         text = " and ".join(f"{name} {ours!r}" for name, ours, _ in differing)
         theirs = " and ".join(repr(other) for _, _, other in differing)

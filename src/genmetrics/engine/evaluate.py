@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from genmetrics.engine.hints import naming_another_network
 from genmetrics.engine.options import Options
 from genmetrics.engine.plan import make_plan
 from genmetrics.engine.run import iter_compute_stats, iter_evaluate
@@ -94,7 +95,8 @@ def evaluate(
         cache=cache,
         force=force,
     )
-    return drive(iter_evaluate(gen, ref, metrics, options), progress)
+    with naming_another_network(metrics, extractor, ref is not None):
+        return drive(iter_evaluate(gen, ref, metrics, options), progress)
 
 
 def compute_stats(
@@ -158,7 +160,8 @@ def compute_stats(
         cache=cache,
         shard=shard,
     )
-    return drive(iter_compute_stats(source, metrics, options), progress)
+    with naming_another_network(metrics, extractor, has_reference=True):
+        return drive(iter_compute_stats(source, metrics, options), progress)
 
 
 def weights_by_extractor(

@@ -17,6 +17,7 @@ from genmetrics.accumulators.labels import Labels
 from genmetrics.engine.comparable import check_comparable
 from genmetrics.engine.evaluate import drive, weights_by_extractor
 from genmetrics.engine.feeders import make_feeders
+from genmetrics.engine.hints import naming_another_network
 from genmetrics.engine.networks import Networks
 from genmetrics.engine.options import Options
 from genmetrics.engine.plan import make_plan
@@ -92,7 +93,8 @@ class Evaluator:
             )
         needs = self._plan.ref_needs
         side = None if ref is None or not needs else open_side(ref, "ref", self._options)
-        self._networks = Networks((need.extractor for need in self._plan.gen_needs), self._options)
+        with naming_another_network(metrics, extractor, ref is not None):
+            self._networks = Networks((need.extractor for need in self._plan.gen_needs), self._options)
         self._ref = None
         self._cautions: dict[Need, tuple[str, ...]] = {}
         self._ref_records: Mapping[Need, ExtractorRecord] = {}

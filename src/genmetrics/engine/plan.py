@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from genmetrics.accumulators.build import NO_FEATURES
@@ -16,7 +16,7 @@ from genmetrics.metrics.base import Metric
 from genmetrics.metrics.resolve import build_metrics
 from genmetrics.preprocess.crop_id import is_crop
 from genmetrics.stats.stats import Stats
-from genmetrics.types import UNKNOWN, Need
+from genmetrics.types import UNKNOWN, ExtractorInfo, Need
 
 __all__ = [
     "MAKES_ALL",
@@ -35,6 +35,8 @@ __all__ = [
 #: The kind from which every other statistic of features can be made.
 MAKES_ALL = "feature_bank"
 
+#: What class logits are called where an extractor is made by its name.
+_LOGITS = "logits"
 _WITH_REFERENCE = ("fid", "kid", "isc")
 _ALONE = ("isc",)
 
@@ -135,19 +137,26 @@ def as_typed(metric: str) -> str:
 def computable(stats: Stats, *, widths_only: bool = False) -> list[Metric]:
     """The metrics for which statistics hold what is needed of a set, in the order of the registry.
 
+    Nothing is run or fetched for an extractor that the statistics name.
+
     Args:
         stats: the statistics.
         widths_only: take unnamed statistics for whatever has their width, which only a metric's own name decides.
     """
     infos = list(METRICS.entries())
-    others = {need.extractor for need in stats.accumulators} - {UNKNOWN} - {info.extractor for info in infos}
+
+    def lookup(extractor: str) -> ExtractorInfo:
+        return _as_held(stats, extractor) if EXTRACTORS.makes(extractor) else EXTRACTORS.get(extractor)
+
+    held = sorted({need.extractor for need in stats.accumulators} - {UNKNOWN})
+    networks = [lookup(name) for name in held if name in EXTRACTORS or EXTRACTORS.makes(name)]
     names = [info.id for info in infos]
     names += [
-        f"{info.generic}.{extractor}"
-        for extractor in sorted(others)
-        if extractor in EXTRACTORS and not EXTRACTORS.get(extractor).pairs
+        f"{info.generic}.{network.id}"
+        for network in networks
+        if not network.pairs and not is_crop(network.id.rpartition(".")[2])
         for info in infos
-        if info.generic and (info.role == "pool" or EXTRACTORS.get(extractor).logits)
+        if info.generic and (info.role == "pool" or network.logits)
     ]
     seed = Options.seed if stats.seed is None else stats.seed
     # A crop is part of a preprocessing's name, before a plus.
@@ -155,17 +164,38 @@ def computable(stats: Stats, *, widths_only: bool = False) -> list[Metric]:
     return [
         metric
         for crop in crops
-        for metric in build_metrics(names, None, EXTRACTORS.get, seed, crop)
+        for metric in build_metrics(names, None, lookup, seed, crop)
         if all(
-            could_meet(stats, need) if widths_only else stats.meets(need) for need in metric.ref_needs or metric.needs
+            could_meet(stats, need, lookup) if widths_only else stats.meets(need)
+            for need in metric.ref_needs or metric.needs
         )
         and (stats.labels is not None or not metric.needs_labels)
     ]
 
 
-def could_meet(stats: Stats, need: Need) -> bool:
+def _as_held(stats: Stats, extractor: str) -> ExtractorInfo:
+    """What statistics tell of an extractor that its name would have made: ``hf:…``, ``python:…``.
+
+    The name is out of a file, and making it would run code or fetch a model that nobody asked for.
+    """
+    held = [need for need in stats.accumulators if need.extractor == extractor]
+    widths: dict[str, int] = {}
+    for need in held:
+        widths[need.feature] = max(width_held(stats, need) or 0, widths.get(need.feature, 0))
+    return ExtractorInfo(
+        extractor,
+        target="",
+        summary="",
+        features=widths,
+        preprocess=held[0].preprocess.rpartition("+")[2],
+        pool=next((feature for feature in widths if feature != _LOGITS), _LOGITS),
+        logits=_LOGITS if _LOGITS in widths else None,
+    )
+
+
+def could_meet(stats: Stats, need: Need, lookup: Callable[[str], ExtractorInfo] = EXTRACTORS.get) -> bool:
     """Whether unnamed statistics have the kind and width of a need."""
-    return any(width_held(stats, key) == width_of(need) for key in unnamed(stats, need))
+    return any(width_held(stats, key) == width_of(need, lookup) for key in unnamed(stats, need))
 
 
 def unnamed(stats: Stats, need: Need) -> list[Need]:
@@ -188,6 +218,11 @@ def width_held(stats: Stats, key: Need) -> int | None:
     return held.width if isinstance(held, Moments | FeatureBank) else None
 
 
-def width_of(need: Need) -> int:
-    """The width of the feature that a need is of."""
-    return EXTRACTORS.get(need.extractor).features[need.feature]
+def width_of(need: Need, lookup: Callable[[str], ExtractorInfo] = EXTRACTORS.get) -> int:
+    """The width of the feature that a need is of.
+
+    Args:
+        need: of a metric that was asked for.
+        lookup: finds an extractor's description; where metrics come out of a file, one that makes none.
+    """
+    return lookup(need.extractor).features[need.feature]

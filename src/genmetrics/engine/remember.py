@@ -13,12 +13,13 @@ from genmetrics.accumulators.build import CAPTIONS
 from genmetrics.engine.networks import Networks
 from genmetrics.engine.options import Options
 from genmetrics.errors import CacheWarning
+from genmetrics.extractors.base import packages_of
 from genmetrics.preprocess.spec import get_preprocess
 from genmetrics.sources.base import ImageSource
 from genmetrics.stats.cache import StatsCache, cache_folder
 from genmetrics.stats.stats import Stats
 from genmetrics.types import Fingerprint, Need
-from genmetrics.versions import versions
+from genmetrics.versions import version_of, versions
 
 __all__ = ["Memory"]
 
@@ -54,7 +55,6 @@ class Memory:
         self._before = source.fingerprint() if self._cache is not None else None
         self._common = {
             "layout": _LAYOUT,
-            "versions": {name: version for name, version in versions().items() if name in _PACKAGES},
             "device": networks.device.type,
             "precision": options.precision,
             "selection": None if selection is None else hashlib.sha256(repr(selection).encode()).hexdigest(),
@@ -63,6 +63,7 @@ class Memory:
             "on_bad_image": options.on_bad_image,
             "crop": options.crop,
         }
+        self._versions = {name: version for name, version in versions().items() if name in _PACKAGES}
         self._keep_logits = keep_logits
 
     def recall(self, needs: Iterable[Need]) -> dict[Need, Stats]:
@@ -118,8 +119,10 @@ class Memory:
     def _key(self, need: Need) -> Mapping[str, Any]:
         assert isinstance(self._before, Fingerprint)
         kept_logits = self._keep_logits and need.accumulator == "softmax_sums"
+        packages = {name: version_of(name) for name in packages_of(need.extractor)}
         return {
             **self._common,
+            "versions": {**self._versions, **packages},
             "keep_logits": kept_logits,
             "source": [self._before.kind, self._before.digest],
             "need": asdict(need),

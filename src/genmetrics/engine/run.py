@@ -16,6 +16,7 @@ from genmetrics.engine.plan import Plan, could_meet, make_plan
 from genmetrics.engine.prepare import bind_side, joined_record, prepare_side
 from genmetrics.engine.sides import Side, SourceLike, open_side
 from genmetrics.errors import StatisticsError, UsageError
+from genmetrics.extractors import EXTRACTORS
 from genmetrics.metrics.base import Metric
 from genmetrics.report.report import Report
 from genmetrics.stats.stats import Stats
@@ -213,10 +214,13 @@ def _extractors(needs: Sequence[Need]) -> list[str]:
 
 
 def _named_extractor(*sides: Side | None) -> str | None:
-    """The network that given statistics are of, if they are all of one."""
+    """The registered network that given statistics are of, if they are all of one.
+
+    Others would have to be made (``python:…``, ``hf:…``): what a file names is neither run nor fetched.
+    """
     given = [side.stats for side in sides if side is not None and side.stats is not None]
     names = {need.extractor for stats in given for need in stats.accumulators} - {UNKNOWN}
-    return names.pop() if len(names) == 1 else None
+    return next((name for name in names if name in EXTRACTORS), None) if len(names) == 1 else None
 
 
 def _what_can_be(plan: Plan, gen: Side, ref: Side | None) -> tuple[Plan, tuple[str, ...]]:

@@ -19,7 +19,7 @@ from genmetrics.preprocess.spec import Preprocess, get_preprocess
 from genmetrics.registry import load_target
 from genmetrics.types import ExtractorInfo, Precision
 
-__all__ = ["Extractor", "ExtractorByName", "load_extractor", "locate_weights"]
+__all__ = ["Extractor", "ExtractorByName", "load_extractor", "locate_weights", "packages_of"]
 
 
 class Extractor(ABC):
@@ -27,8 +27,12 @@ class Extractor(ABC):
 
     A subclass is made by calling it with the path of a weight file, or with None for its published one; it
     sets ``info`` and ``weights`` and holds its modules in ``network``.
+
+    Attributes:
+        packages: the optional packages that its network runs on, whose versions decide on the features too.
     """
 
+    packages: ClassVar[tuple[str, ...]] = ()
     info: ExtractorInfo
     weights: WeightsFile
     network: torch.nn.Module
@@ -65,8 +69,8 @@ class Extractor(ABC):
         return self.info.features
 
     @property
-    def weights_sha256(self) -> str:
-        """The sha256 of the weight file's bytes."""
+    def weights_sha256(self) -> str | None:
+        """The sha256 of the weight file's bytes; None where what decides on the features cannot be told."""
         return self.weights.sha256
 
     def to(self, device: torch.device, precision: Precision) -> None:
@@ -136,6 +140,16 @@ def locate_weights(name: str, weights: Path | None = None) -> WeightsFile | None
     """
     located: WeightsFile | None = _class_of(name).locate(weights)
     return located
+
+
+def packages_of(name: str) -> tuple[str, ...]:
+    """The optional packages that an extractor's network runs on.
+
+    Raises:
+        UnknownNameError: if no extractor has that id.
+    """
+    packages: tuple[str, ...] = _class_of(name).packages
+    return packages
 
 
 def load_extractor(name: str, weights: Path | None = None) -> Extractor:

@@ -73,6 +73,8 @@ class HubModel(ExtractorByName):
     token; else ``mean``, the mean of its last hidden state over positions. None is normalised.
     """
 
+    packages = ("transformers",)
+
     def __init__(self, weights: Path | None) -> None:
         super().__init__(weights)
         self.info = hub_model_info(self.name)

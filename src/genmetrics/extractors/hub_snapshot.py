@@ -17,7 +17,10 @@ __all__ = ["Snapshot", "open_snapshot"]
 
 CONFIG, PROCESSOR = "config.json", "preprocessor_config.json"
 _WEIGHTS, _INDEX = "model.safetensors", "model.safetensors.index.json"
-_REPOSITORY = re.compile(r"([\w.-]+/[\w.-]+)(?:@([\w./-]+))?")
+#: What the hub allows: no name, and no part of a revision, is or begins as a step through folders.
+_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
+_REPOSITORY = re.compile(rf"({_NAME}/{_NAME})(?:@({_NAME}(?:/{_NAME})*))?", re.ASCII)
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 @dataclass(frozen=True)
@@ -110,16 +113,18 @@ def open_snapshot(name: str) -> Snapshot:
             f"folder, or 'hf:{text}@main' for the repository"
         )
     repository, revision = match[1], match[2] or "main"
-    cached = Snapshot(name, _cached(repository, revision))
-    return cached if _is_complete(cached) else Snapshot(name, _fetched(name, repository, revision))
+    found = _cached(repository, revision)
+    if found is not None and _is_complete(cached := Snapshot(name, found)):
+        return cached
+    return Snapshot(name, _fetched(name, repository, revision))
 
 
-def _cached(repository: str, revision: str) -> Path:
-    """Where the hub's library keeps a revision, whether or not it is there."""
+def _cached(repository: str, revision: str) -> Path | None:
+    """Where the hub's library keeps a revision, whether or not it is there; None if it does not know its commit."""
     folder = hub_cache() / f"models--{repository.replace('/', '--')}"
     reference = folder / "refs" / revision
-    commit = reference.read_text().strip() if reference.is_file() else revision
-    return folder / "snapshots" / commit
+    commit = reference.read_text(errors="replace").strip() if reference.is_file() else revision
+    return folder / "snapshots" / commit if _COMMIT.fullmatch(commit) else None
 
 
 def _is_complete(snapshot: Snapshot) -> bool:
@@ -147,4 +152,12 @@ def _fetched(name: str, repository: str, revision: str) -> Path:
             f"could not be fetched: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}. Check "
             "the name, or give a folder that holds it: 'hf:/folder'"
         ) from error
-    return Path(folder)
+    found = Path(folder)
+    # The library believes whatever its cache has as a reference.
+    if found.parent.name != "snapshots" or not _COMMIT.fullmatch(found.name):
+        raise MissingWeightsError(
+            f"extractor {name!r}: the cache '{hub_cache()}' does not hold the commit of the repository '{repository}' "
+            f"(revision {revision}), and it could not be fetched; delete the repository from there, or give a folder "
+            "that holds it: 'hf:/folder'"
+        )
+    return found

@@ -101,7 +101,7 @@ class _LPIPS(PairExtractor):
         heads = file_sha256(cls._heads())
         published = PUBLISHED[cls.name]
         trunk = find_weights(published, weights) or fetch_weights(published)
-        joined = hashlib.sha256((trunk.sha256 + heads).encode()).hexdigest()
+        joined = hashlib.sha256(f"{trunk.sha256}{heads}".encode()).hexdigest()
         return WeightsFile(trunk.path, joined, bool(trunk.official) and heads == cls.heads[1])
 
     @classmethod

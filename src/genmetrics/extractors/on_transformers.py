@@ -31,6 +31,8 @@ def without_transformers(what: str, reason: ImportError | str) -> DependencyErro
 class TransformersExtractor(PublishedExtractor):
     """An extractor whose network is a module of the transformers library with a published weight file."""
 
+    packages = ("transformers",)
+
     @classmethod
     def locate(cls, weights: Path | None) -> WeightsFile:
         """The weight file, which is not fetched in vain.

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
-import importlib.util
+import json
+import sys
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 import torch
 from jaxtyping import Float32
@@ -18,6 +19,7 @@ from genmetrics.errors import GenmetricsError, UsageError
 from genmetrics.extractors.base import ExtractorByName
 from genmetrics.extractors.weights import WeightsFile
 from genmetrics.preprocess.spec import Preprocess, get_preprocess, register_preprocess
+from genmetrics.python_code import code_digest, import_code, split_code_name, state_of_code
 from genmetrics.types import ExtractorInfo
 
 __all__ = ["PythonModel", "python_model_info"]
@@ -34,19 +36,43 @@ def python_model_info(name: str) -> ExtractorInfo:
     Raises:
         UsageError: if the name means nothing, or what it names is no network of images.
     """
-    return _info(name, _state_of(_target(name)[0]))
+    return _made(name).info
 
 
-@lru_cache(maxsize=32)
-def _info(name: str, state: int | None) -> ExtractorInfo:
+@dataclass
+class _Made:
+    """A network that was made to be looked at, until the extractor takes it.
+
+    Attributes:
+        info: what is known of it.
+        sha256: of what decides on its features; None if that cannot be told.
+    """
+
+    info: ExtractorInfo
+    sha256: str | None
+    _name: str
+    _network: nn.Module | None
+
+    def take(self) -> nn.Module:
+        """The network, to the one who asks first; others get another, for it will be moved between devices."""
+        network, self._network = self._network, None
+        return network if network is not None else _network(self._name)[1]
+
+
+def _made(name: str) -> _Made:
+    return _made_once(name, state_of_code(_target(name)[0]))
+
+
+@lru_cache(maxsize=8)
+def _made_once(name: str, state: str | None) -> _Made:
     """Once for each state of the file, for a run asks often."""
     del state
-    network = _made(name)
+    module, network = _network(name)
     preprocess = _preprocess_of(network, name)
     with torch.inference_mode():
         features = _features(network, get_preprocess(preprocess)(_test_image()), name)
     widths = {feature: values.shape[1] for feature, values in features.items()}
-    return ExtractorInfo(
+    info = ExtractorInfo(
         id=name,
         target="genmetrics.extractors.python_model:PythonModel",
         summary=f"{type(network).__name__} of your own",
@@ -56,6 +82,7 @@ def _info(name: str, state: int | None) -> ExtractorInfo:
         logits=_LOGITS if _LOGITS in widths else None,
         licence="its own",
     )
+    return _Made(info, _digest(network, module, get_preprocess(preprocess)), name, network)
 
 
 class PythonModel(ExtractorByName):
@@ -63,16 +90,19 @@ class PythonModel(ExtractorByName):
 
     It takes float32 images, preprocessed as its attribute ``preprocess`` says (a ``Preprocess`` or the id of one) or by
     Pillow's bicubic to 224 x 224 and ImageNet's normalisation, and returns (n, d) features, or several by name; ones
-    named ``logits`` serve the Inception Score. Statistics of it are never kept: code cannot be known.
+    named ``logits`` serve the Inception Score. It is known by its weights, its preprocessing, and the source files of
+    the name and of the classes of its modules. Statistics of it are never kept: other code that those call is not
+    known.
     """
 
     def __init__(self, weights: Path | None) -> None:
         super().__init__(weights)
         if weights is not None:
             raise UsageError(f"extractor {self.name!r} takes care of its own weights; leave out '--weights {weights}'")
-        self.info = python_model_info(self.name)
-        self.network = _made(self.name)
-        self.weights = WeightsFile(Path(_target(self.name)[0]), _digest(self.network), official=None)
+        made = _made(self.name)
+        self.info = made.info
+        self.network = made.take()
+        self.weights = WeightsFile(Path(_target(self.name)[0]), made.sha256, official=None)
 
     def forward(self, inputs: Float32[Tensor, "n 3 h w"], wanted: Collection[str]) -> dict[str, Tensor]:
         """Run the network on preprocessed inputs."""
@@ -82,23 +112,14 @@ class PythonModel(ExtractorByName):
 
 def _target(name: str) -> tuple[str, str]:
     """The file or module, and what it is called there."""
-    module, colon, attribute = name.removeprefix("python:").rpartition(":")
-    if not colon or not module or not attribute:
-        raise UsageError(
-            f"extractor {name!r}: expected 'python:file.py:name' or 'python:package.module:name', as in "
-            "'python:my_networks.py:make'"
-        )
-    return module, attribute
+    return split_code_name(name.removeprefix("python:"), f"extractor {name!r}")
 
 
-def _state_of(module: str) -> int | None:
-    path = Path(module).expanduser()
-    return path.stat().st_mtime_ns if module.endswith(".py") and path.is_file() else None
-
-
-def _made(name: str) -> nn.Module:
+def _network(name: str) -> tuple[ModuleType, nn.Module]:
+    """Where the name is found, and the network that it stands for."""
     module_name, attribute = _target(name)
-    found = getattr(_imported(module_name, name), attribute, None)
+    module = import_code(module_name, f"extractor {name!r}", UsageError)
+    found = getattr(module, attribute, None)
     if not isinstance(found, nn.Module):
         if not callable(found):
             raise UsageError(
@@ -115,27 +136,7 @@ def _made(name: str) -> nn.Module:
             ) from error
     if not isinstance(found, nn.Module):
         raise UsageError(f"extractor {name!r} gives a {type(found).__name__}; expected an nn.Module")
-    return found.to("cpu", torch.float32).eval().requires_grad_(False)
-
-
-def _imported(module: str, name: str) -> Any:
-    try:
-        if not module.endswith(".py"):
-            return importlib.import_module(module)
-        path = Path(module).expanduser().resolve()
-        alias = f"genmetrics_python_{hashlib.sha256(str(path).encode()).hexdigest()[:16]}"
-        spec = importlib.util.spec_from_file_location(alias, path)
-        assert spec is not None and spec.loader is not None
-        loaded = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(loaded)
-        return loaded
-    except (FileNotFoundError, ModuleNotFoundError) as error:
-        raise UsageError(
-            f"extractor {name!r}: there is no '{module}', or something that it imports: {error}; give the path of a "
-            "file, or install the module or put its folder on PYTHONPATH"
-        ) from error
-    except Exception as error:
-        raise UsageError(f"extractor {name!r}: importing '{module}' failed: {type(error).__name__}: {error}") from error
+    return module, found.to("cpu", torch.float32).eval().requires_grad_(False)
 
 
 def _preprocess_of(network: nn.Module, name: str) -> str:
@@ -179,11 +180,29 @@ def _features(network: nn.Module, inputs: Tensor, name: str) -> dict[str, Tensor
     return features
 
 
-def _digest(network: nn.Module) -> str:
-    """Of the names, types, shapes and bytes of its weights."""
-    digest = hashlib.sha256()
-    for key, value in sorted(network.state_dict().items()):
-        digest.update(f"{key}\0{value.dtype}\0{tuple(value.shape)}\0".encode())
-        if value.numel():
-            digest.update(value.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+def _digest(network: nn.Module, module: ModuleType, preprocess: Preprocess) -> str | None:
+    """Of its weights, its preprocessing and its source files; None if one of them cannot be read."""
+    sources = _source_digests(network, module)
+    if sources is None:
+        return None
+    digest = hashlib.sha256(json.dumps([sources, preprocess.as_dict()], sort_keys=True).encode())
+    tensors = {**dict(network.named_buffers()), **network.state_dict()}
+    try:
+        for key, value in sorted(tensors.items()):
+            digest.update(f"{key}\0{value.dtype}\0{tuple(value.shape)}\0".encode())
+            if value.numel():
+                digest.update(value.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    except (AttributeError, RuntimeError, TypeError):  # a state that is no plain tensor
+        return None
     return digest.hexdigest()
+
+
+def _source_digests(network: nn.Module, module: ModuleType) -> list[str] | None:
+    """Of the source files of the name and of the classes of the network's modules, but for torch's own."""
+    names = {type(part).__module__ for part in network.modules()}
+    # What such modules compute stands in themselves, and not in the file of their class.
+    if any(name.startswith(("torch.jit", "torch.fx")) for name in names):
+        return None
+    used = [sys.modules.get(name) for name in names if name.partition(".")[0] != "torch"]
+    digests = [None if part is None else code_digest(part) for part in (module, *used)]
+    return None if None in digests else sorted({str(digest) for digest in digests})

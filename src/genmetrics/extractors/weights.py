@@ -69,12 +69,12 @@ class WeightsFile:
 
     Attributes:
         path: where it is.
-        sha256: of its bytes.
+        sha256: of its bytes; None where what decides on the features cannot be told.
         official: whether it is the published file; None where nothing is published under the extractor's name.
     """
 
     path: Path
-    sha256: str
+    sha256: str | None
     official: bool | None
 
 
@@ -199,9 +199,7 @@ def _missing(published: PublishedWeights, reason: str) -> MissingWeightsError:
     return MissingWeightsError(
         f"extractor {published.extractor!r} has no weights here: looked for {names} in {folders}; downloading "
         f"failed: {reason}\n"
-        f"  give the file:        --weights PATH  (published at {next(iter(published.urls.values()), '-')})\n"
-        "  or another network:   --extractor efficientnet-lite0.in1k  (installed already; its numbers carry its "
-        "name and do not compare with published FIDs)"
+        f"  give the file:        --weights PATH  (published at {next(iter(published.urls.values()), '-')})"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -27,6 +28,7 @@ __all__ = [
     "BYTE_RESIZERS",
     "PREPROCESS",
     "RESIZERS",
+    "CropRounding",
     "Fit",
     "Preprocess",
     "get_preprocess",
@@ -38,6 +40,7 @@ Resizer = Callable[[Tensor, tuple[int, int]], Tensor]
 Channels = tuple[float, float, float]
 Scale = tuple[Channels, Channels]
 Fit = Literal["squash", "cover", "square"]
+CropRounding = Literal["round", "floor"]
 
 #: Resizes of float32 images.
 RESIZERS: dict[str, Resizer] = {
@@ -80,6 +83,8 @@ class Preprocess:
             square alone; ``cover`` brings its shorter side to ``size``, or to ``cover``, and keeps the centre.
         divide_after: whether the division comes after the resize; always where that resizes 8-bit images.
         cover: the length of the shorter side before the centre is taken; None for that of ``size``.
+        crop_rounding: where the centre begins if what is left over is odd, for ``cover``: ``round`` to even halves as
+            torchvision's CenterCrop, or ``floor`` as the transformers library's processors.
     """
 
     id: str
@@ -93,6 +98,7 @@ class Preprocess:
     fit: Fit = "squash"
     divide_after: bool = False
     cover: int | None = None
+    crop_rounding: CropRounding = "round"
 
     def __call__(self, images: UInt8[Tensor, "n 3 h w"]) -> Float32[Tensor, "n 3 out_h out_w"]:
         """Carry it out on the images' own device.
@@ -140,12 +146,15 @@ class Preprocess:
         side, shorter = self.size[0], self.cover or self.size[0]
         longer = int(shorter * max(height, width) / min(height, width))
         covering = (longer, shorter) if width <= height else (shorter, longer)
-        top, left = (round((length - side) / 2) for length in covering)
+        whole = math.floor if self.crop_rounding == "floor" else round
+        top, left = (whole((length - side) / 2) for length in covering)
         return resize(images, covering)[:, :, top : top + side, left : left + side]
 
 
 # What a preprocessing that was recorded before these fields were thought of does.
-_LATER: Mapping[str, object] = MappingProxyType({"fit": "squash", "divide_after": False, "cover": None})
+_LATER: Mapping[str, object] = MappingProxyType(
+    {"fit": "squash", "divide_after": False, "cover": None, "crop_rounding": "round"}
+)
 
 
 def _square(images: Tensor) -> Tensor:
@@ -206,6 +215,10 @@ PREPROCESS: dict[str, Preprocess] = {
         _tf1("clip", 336, _CLIP),
         # clean-fid's CLIP, which is OpenAI's own for CLIP; CMMD's.
         _divided_after("pil-bicubic-crop-224-clip", "pil-bicubic", 224, _CLIP, "cover"),
+        # The transformers library's processor of CLIP, whose centre begins elsewhere.
+        replace(
+            _divided_after("pil-bicubic-crop-224-clip-hf", "pil-bicubic", 224, _CLIP, "cover"), crop_rounding="floor"
+        ),
         _divided_after("square-pil-bicubic-224-clip", "pil-bicubic", 224, _CLIP, "square"),
         _divided_after("square-pil-bicubic-336-clip", "pil-bicubic", 336, _CLIP, "square"),
         # For comparing images pair by pair, at the size that they have: -1..1, and 0..255.

@@ -1,8 +1,7 @@
-"""What a Python function makes: ``python:package.module:factory?num_samples=1000``."""
+"""What a Python function makes: ``python:package.module:factory?num_samples=1000``, or ``python:file.py:factory?…``."""
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from genmetrics.errors import GenmetricsError, SourceError, UsageError
+from genmetrics.python_code import import_code, split_code_name
 from genmetrics.sources.base import BatchSpec, ImageBatch, ImageSource, SeededSource
 from genmetrics.sources.generator import GeneratorSource
 from genmetrics.sources.query import (
@@ -35,9 +35,10 @@ _WITH_A_SIZE = (ImageSource, MapStyle, DataLoader, str, Path)
 class PythonSource(SeededSource):
     """What ``factory()`` returns: an ``nn.Module`` that generates, or anything that ``open_source`` takes.
 
-    The module is imported as any other, so that it must be installed or on ``PYTHONPATH``. Parameters behind the
-    ``?`` that are options of a generator are taken as such; all others are given to the factory by name, as a number
-    or ``true``/``false`` if they read so, else as text. An iterable is read up to ``num_samples`` if it is given.
+    The module is imported as any other, so that it must be installed or on ``PYTHONPATH``; a file is run. Parameters
+    behind the ``?`` that are options of a generator are taken as such; all others are given to the factory by name, as
+    a number or ``true``/``false`` if they read so, else as text. An iterable is read up to ``num_samples`` if it is
+    given.
     """
 
     kind = "python"
@@ -48,7 +49,7 @@ class PythonSource(SeededSource):
         """Import the module, call the factory and open what it returns.
 
         Args:
-            text: ``package.module:factory?name=value&…``.
+            text: ``package.module:factory?name=value&…``, or a file in place of the module.
             value_range: in place of the option of the same name.
             rounding: likewise.
 
@@ -59,9 +60,7 @@ class PythonSource(SeededSource):
         self.description = f"{self.kind}:{text}"
         what = f"'{self.description}'"
         target, parameters = split_query(text, what)
-        module_name, colon, name = target.partition(":")
-        if not colon or not module_name or not name:
-            raise UsageError(f"{what}: expected 'python:package.module:function', as in 'python:my_model:make'")
+        module_name, name = split_code_name(target, what)
         ours = {key: value for key, value in parameters.items() if key in GENERATOR_OPTIONS}
         options = generator_options(ours, what, {"value_range": value_range, "rounding": rounding})
         rest = {key: guess_type(value) for key, value in parameters.items() if key not in GENERATOR_OPTIONS}
@@ -95,18 +94,11 @@ class PythonSource(SeededSource):
 
 
 def _find(module_name: str, name: str, what: str) -> Any:
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        raise SourceError(
-            f"{what}: there is no module '{error.name}'; install it, or put its folder on PYTHONPATH"
-        ) from error
-    except Exception as error:
-        raise SourceError(f"{what}: importing '{module_name}' failed: {type(error).__name__}: {error}") from error
+    module = import_code(module_name, what, SourceError)
     found = getattr(module, name, None)
     if not callable(found):
         state = "has no" if found is None else "has no function"
-        raise SourceError(f"{what}: module '{module_name}' {state} '{name}'; expected a function or class")
+        raise SourceError(f"{what}: '{module_name}' {state} '{name}'; expected a function or class")
     return found
 
 

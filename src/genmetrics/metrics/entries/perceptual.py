@@ -54,7 +54,7 @@ def _path(name: str, summary: str, uint8: int, equals: str) -> MetricInfo:
 
 
 def _clip(
-    name: str, summary: str, extractor: str, estimator: str, scale: float, prefix: int, equals: str
+    name: str, summary: str, extractor: str, estimator: str, scale: float, prefix: int, preprocess: str, equals: str
 ) -> MetricInfo:
     return MetricInfo(
         name,
@@ -62,7 +62,7 @@ def _clip(
         summary,
         extractor,
         "embedding",
-        "pil-bicubic-crop-224-clip",
+        preprocess,
         higher_is_better=True,
         unary=True,
         estimator=estimator,
@@ -90,6 +90,7 @@ ENTRIES: tuple[MetricInfo, ...] = (
         "w2.5-prefix",
         2.5,
         1,
+        "pil-bicubic-crop-224-clip",
         "clipscore (Hessel et al.)",
     ),
     _clip(
@@ -99,6 +100,7 @@ ENTRIES: tuple[MetricInfo, ...] = (
         "w100",
         100.0,
         0,
+        "pil-bicubic-crop-224-clip-hf",
         "torchmetrics",
     ),
 )
