@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from genmetrics.accumulators.feature_bank import FeatureBank
 from genmetrics.errors import StatisticsError
@@ -13,6 +12,7 @@ from genmetrics.metrics import METRICS, kernel_sums
 from genmetrics.metrics.kernel import KernelDistance, kernel_distances
 from genmetrics.stats.stats import Stats
 from genmetrics.types import SideRecord
+from support.float64_seen import LargestFloat64
 
 KID = METRICS.get("kid")
 
@@ -183,25 +183,13 @@ def test_fewer_than_two_samples_are_refused(n: int, m: int, smaller: int) -> Non
         KernelDistance(KID, 0).compute(stats_of(sample(n)), stats_of(sample(m)))
 
 
-class _LargestFloat64(TorchDispatchMode):
-    """Records of how many numbers the largest float64 tensor is that any operation returns."""
-
-    numbers = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
-        result = func(*args, **(kwargs or {}))
-        if isinstance(result, torch.Tensor) and result.dtype == torch.float64:
-            self.numbers = max(self.numbers, result.numel())
-        return result
-
-
 @pytest.mark.parametrize(("num_subsets", "size"), [(5, 600), (2, 100)])
 def test_a_bank_is_never_whole_in_float64(num_subsets: int, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first shares the kernels between subsets, the second does not."""
     gen, ref = sample(1300, 128, seed=1), sample(1290, 128, seed=2)
     whole = kernel_distances(gen, ref, num_subsets, size, seed=0)
     monkeypatch.setattr(kernel_sums, "_TILE", 128)
-    with _LargestFloat64() as seen:
+    with LargestFloat64() as seen:
         tiled = kernel_distances(gen, ref, num_subsets, size, seed=0)
     print(seen.numbers)
     assert 0 < seen.numbers <= 128 * 128 < gen.numel() / 8
