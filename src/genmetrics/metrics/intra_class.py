@@ -112,9 +112,9 @@ def _class_keys(gen: tuple[str, ...], ref: tuple[str, ...]) -> tuple[_KeyOfClass
     if len(values) < len(names) or len(set(values)) < len(set(names)):
         named, other = ("generated", "reference") if gen else ("reference", "generated")
         raise StatisticsError(
-            f"the {named} set names its classes ({_listed(names)}) and the {other} set only numbers them, so that which "
-            "is which cannot be told. Give names on both sides (--labels folders, or a .csv or .json file of image "
-            "names and class names; Python: labels=...), or the same numbers on both (--labels NUMBERS.npy)"
+            f"the {named} set names its classes ({_listed(names)}) and the {other} set only numbers them, so that "
+            "which is which cannot be told. Give names on both sides (--labels folders, or a .csv or .json file of "
+            "image names and class names; Python: labels=...), or the same numbers on both (--labels NUMBERS.npy)"
         )
 
     def value(number: int) -> int:

@@ -11,9 +11,8 @@ from jaxtyping import Float32, Float64, Int64
 from torch import Tensor
 
 from genmetrics.accumulators.feature_bank import FeatureBank
-from genmetrics.errors import StatisticsError
 from genmetrics.linalg import polynomial_kernel
-from genmetrics.metrics.base import Metric, SetStatistics
+from genmetrics.metrics.base import Metric, SetStatistics, require_samples
 from genmetrics.metrics.kernel_sums import float64_tiles
 from genmetrics.types import MetricInfo, MetricResult, Need
 
@@ -110,12 +109,8 @@ class KernelDistance(Metric):
         """The mean over subsets; ``std`` is the subsets' population spread, not an error bar."""
         assert ref is not None
         features = [cast(FeatureBank, side.get(self.needs[0])).rows() for side in (gen, ref)]
-        smaller = min(len(rows) for rows in features)
-        if smaller < 2:
-            raise StatisticsError(
-                f"KID needs at least 2 images on each side; the smaller side has {smaller}. Add images"
-            )
-        size = min(self.subset_size, smaller)
+        require_samples(self.id, 2, len(features[0]), len(features[1]))
+        size = min(self.subset_size, *map(len, features))
         distances = kernel_distances(features[0], features[1], self.num_subsets, size, self.seed)
         value = float(distances.mean())
         std = float(distances.std(correction=0))
