@@ -7,11 +7,13 @@ import pytest
 import torch
 from scipy import linalg
 
+from genmetrics.errors import StatisticsError
 from genmetrics.linalg import (
     centred_row_factor,
     covariance_factor,
     nuclear_norm_of_product,
     polynomial_kernel,
+    unit_rows,
 )
 
 WIDTH = 12
@@ -106,3 +108,17 @@ def test_polynomial_kernel_by_hand() -> None:
     kernel = polynomial_kernel(x, y, degree=3, gamma=0.5, coef0=1.0)
     assert kernel.tolist() == [[3.5**3], [0.5**3]]
     assert x.tolist() == [[1.0, 2.0], [0.0, -1.0]]
+
+
+def test_unit_rows_of_any_size() -> None:
+    rows = torch.tensor([[3.0, 4.0], [3e-200, -4e-200], [3e200, 0.0]], dtype=torch.float64)
+    expected = torch.tensor([[0.6, 0.8], [0.6, -0.8], [1.0, 0.0]], dtype=torch.float64)
+    for zeros in ("refuse", "keep"):
+        torch.testing.assert_close(unit_rows(rows, zeros=zeros), expected, rtol=1e-15, atol=0)
+
+
+def test_unit_rows_of_zeros_are_kept_or_refused() -> None:
+    rows = torch.tensor([[0.0, 0.0], [0.0, 2.0]], dtype=torch.float64)
+    assert unit_rows(rows, zeros="keep").tolist() == [[0.0, 0.0], [0.0, 1.0]]
+    with pytest.raises(StatisticsError, match="1 of 2 rows are all zero: they have no direction"):
+        unit_rows(rows, zeros="refuse")

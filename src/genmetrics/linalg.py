@@ -1,14 +1,21 @@
-"""Matrix functions behind the metrics: pure functions of float64 tensors."""
+"""Matrix functions behind the metrics: pure functions of float64 tensors, and products of float32 that are IEEE's."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float64
 from torch import Tensor
 
+from genmetrics.errors import StatisticsError
+
 __all__ = [
     "centred_row_factor",
     "covariance_factor",
+    "ieee_products",
     "nuclear_norm_of_product",
     "polynomial_kernel",
     "unit_rows",
@@ -42,6 +49,37 @@ def covariance_factor(sigma: Float64[Tensor, "d d"]) -> Float64[Tensor, "d d"]:
     return factor
 
 
+@contextmanager
+def ieee_products(device: torch.device) -> Iterator[None]:
+    """Compute products of float32 matrices without TF32 or bfloat16, whatever the process has chosen.
+
+    Its switches are put back afterwards, and its autocast does not reach in here.
+
+    Args:
+        device: where the products are computed.
+    """
+    with torch.autocast(device.type, enabled=False):
+        if not hasattr(torch.backends.cudnn, "conv"):  # before torch 2.9
+            before = torch.get_float32_matmul_precision()
+            try:
+                torch.set_float32_matmul_precision("highest")
+                yield
+            finally:
+                torch.set_float32_matmul_precision(before)
+            return
+        # These, and not torch.get_float32_matmul_precision: that refuses to answer once somebody has used these.
+        backends: Any = torch.backends
+        switches = [backends.cuda.matmul, backends.mkldnn.matmul]
+        chosen = [switch.fp32_precision for switch in switches]
+        try:
+            for switch in switches:
+                switch.fp32_precision = "ieee"
+            yield
+        finally:
+            for switch, value in zip(switches, chosen, strict=True):
+                switch.fp32_precision = value
+
+
 def nuclear_norm_of_product(a: Float64[Tensor, "p d"], b: Float64[Tensor, "q d"]) -> float:
     """The sum of the singular values of a·bᵀ.
 
@@ -71,12 +109,23 @@ def polynomial_kernel(
     return (x @ y.T).mul_(gamma).add_(coef0).pow_(degree)
 
 
-def unit_rows(rows: Float64[Tensor, "n d"]) -> Float64[Tensor, "n d"]:
+def unit_rows(rows: Float64[Tensor, "n d"], *, zeros: Literal["refuse", "keep"]) -> Float64[Tensor, "n d"]:
     """The rows divided by their Euclidean norms, however small or large these are.
 
     Args:
-        rows: (n, d) float64, none of them zero.
+        rows: (n, d) float64.
+        zeros: what to do with rows of zeros, which have no direction: ``refuse`` them, or ``keep`` them as they are.
+
+    Raises:
+        StatisticsError: at a row of zeros that is to be refused.
     """
     # Squares of values below 1e-154 are zero: the largest value of each row is brought to 1 first.
-    scaled = rows / rows.abs().amax(dim=1, keepdim=True)
-    return scaled.div_(scaled.norm(dim=1, keepdim=True))
+    largest = rows.abs().amax(dim=1, keepdim=True)
+    nothing = largest == 0
+    if zeros == "refuse" and bool(nothing.any()):
+        raise StatisticsError(
+            f"{int(nothing.sum())} of {len(rows)} rows are all zero: they have no direction and cannot be scaled to "
+            "unit norm. Look at these images and the weights of the network"
+        )
+    scaled = rows / largest.masked_fill_(nothing, 1.0)
+    return scaled.div_(scaled.norm(dim=1, keepdim=True).masked_fill_(nothing, 1.0))

@@ -152,6 +152,10 @@ def test_pairs_captions_and_steps_are_those_of_one_process(found: dict[str, Foun
             assert ours["metrics"][metric]["extra"]["std"] == pytest.approx(figures["extra"]["std"], rel=1e-6), metric
     assert [figures["extra"]["num_pairs"] for figures in expected[0]["metrics"].values()] == [91, 14]
     assert expected[1]["metrics"]["gaps_ppl"]["extra"]["num_steps"] == 11
+    # Counted over the ranks, not one note for each.
+    for place in found.values():
+        notes = place.values["drawn"][0]["gen"]["notes"]
+        assert notes == ["3 captions are longer than their network reads, and were cut off"]
 
 
 @pytest.mark.parametrize("run", ["cached, a folder each", "cached, one folder"])

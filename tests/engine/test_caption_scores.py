@@ -101,6 +101,25 @@ def test_a_training_loop(images, captions) -> None:
         evaluator.compute()
 
 
+@pytest.mark.parametrize("metrics", [["reader_clip_score"], ["reader_clip_score", "reader_clip_score_100"]])
+def test_captions_are_kept_until_their_images_are_through(images, captions, metrics) -> None:
+    """Of a long training loop's captions only those of the incomplete batch are in memory, whoever needs them."""
+    evaluator = Evaluator(metrics=metrics, batch_size=4)
+    tensors = torch.from_numpy(images).permute(0, 3, 1, 2)
+    evaluator.update(tensors[:7], captions=captions[:7])
+    assert set(evaluator._captions) == {4, 5, 6}
+    evaluator.update(tensors[7:10], captions=captions[7:10])
+    assert set(evaluator._captions) == {8, 9}
+    evaluator.compute()
+    evaluator.update(tensors[10:], captions=captions[10:])
+    report = evaluator.compute()
+    assert not evaluator._captions
+    expected = gm.evaluate(images, None, metrics, captions=captions)
+    assert {name: result.value for name, result in report.metrics.items()} == pytest.approx(
+        {name: result.value for name, result in expected.metrics.items()}, rel=1e-9
+    )
+
+
 def test_captions_that_are_cut_off_are_told(images, captions) -> None:
     report = gm.evaluate(images, None, ["reader_clip_score"], captions=["x" * 200, "y" * 200, *captions[2:]])
     assert report.gen.notes == ("2 captions are longer than their network reads, and were cut off",)

@@ -168,9 +168,7 @@ class TestErrors:
         assert gm.evaluate(tmp_path, None, ["gaps_lpips"], crop="pil-bicubic-6")
 
     def test_images_that_are_too_small(self, images) -> None:
-        with pytest.raises(
-            StatisticsError, match=r"is 6x8, and 'ms-ssim.wang2003' needs images of at least 161"
-        ):
+        with pytest.raises(StatisticsError, match=r"is 6x8, and 'ms-ssim.wang2003' needs images of at least 161"):
             gm.evaluate(images, None, ["ms_ssim"])
 
     def test_no_room(self, images, monkeypatch) -> None:

@@ -11,11 +11,12 @@ import torch
 
 from genmetrics.accumulators.feature_bank import FeatureBank
 from genmetrics.errors import StatisticsError
-from genmetrics.metrics import METRICS
+from genmetrics.metrics import METRICS, infinity
 from genmetrics.metrics.frechet import FrechetDistance
 from genmetrics.metrics.infinity import FrechetAtInfinity, InceptionScoreAtInfinity, extrapolate
 from genmetrics.stats.stats import Stats
 from genmetrics.types import MetricResult, Need, SideRecord
+from support.float64_seen import LargestFloat64
 
 FID, ISC = METRICS.get("fid_inf"), METRICS.get("isc_inf")
 SEED = 2020
@@ -98,6 +99,19 @@ class TestAgainstThePublishedCode:
         assert ours.value == pytest.approx(value, rel=1e-9)
         assert ours.extra["slope"] == pytest.approx(slope, rel=1e-9)
         assert ours.extra["raw"] == pytest.approx(inception_score(logits.astype(np.float64)), rel=1e-9)
+
+    def test_chunks_do_not_matter_and_bound_the_memory(self, small, monkeypatch):
+        logits = 3 * sample(260, 8)
+        whole = isc_inf(logits)
+        monkeypatch.setattr(infinity, "_CHUNK", 37)
+        chunked = isc_inf(logits)
+        assert chunked.value == pytest.approx(whole.value, rel=1e-12)
+        assert chunked.extra["raw"] == pytest.approx(whole.extra["raw"], rel=1e-12)
+        # Which rows are in which of the 15 subsets is kept for all, probabilities of 400 classes are not.
+        wide = 3 * sample(260, 400)
+        with LargestFloat64() as seen:
+            isc_inf(wide)
+        assert 0 < seen.numbers <= 37 * 400
 
     def test_other_choices_are_told_apart(self, small):
         """Negative controls: another seed, another smallest size, swapped sides."""

@@ -118,12 +118,41 @@ class TestMatching:
         assert turned.value == pytest.approx(plain.value, rel=1e-12)
         assert turned.per_class["class"] == list(names)
 
-    def test_by_number_where_a_side_has_no_names(self):
+    def test_by_number_where_neither_has_names(self):
         """Negative control: turning the numbers round then matters."""
-        plain = compute(stats_of(GEN, GEN_OF), stats_of(REF, REF_OF, ("a", "b", "c", "d")))
-        turned = compute(stats_of(GEN, GEN_OF), stats_of(REF, 3 - REF_OF, ("d", "c", "b", "a")))
+        plain = compute(stats_of(GEN, GEN_OF), stats_of(REF, REF_OF))
+        turned = compute(stats_of(GEN, GEN_OF), stats_of(REF, 3 - REF_OF))
         assert plain.per_class["class"] == [0, 1, 2, 3]
         assert abs(turned.value / plain.value - 1) > 0.1
+
+    @pytest.mark.parametrize("named", ["gen", "ref"])
+    def test_names_that_are_numbers_are_those_of_the_other_side(self, named):
+        """Folders 0, 1, 10, 2 are numbered in sorted order."""
+        values = np.array([0, 1, 10, 2])
+        expected = compute(stats_of(GEN, values[GEN_OF]), stats_of(REF, values[REF_OF]))
+        names = ("0", "1", "10", "2")
+        if named == "gen":
+            mixed = compute(stats_of(GEN, GEN_OF, names), stats_of(REF, values[REF_OF]))
+        else:
+            mixed = compute(stats_of(GEN, values[GEN_OF]), stats_of(REF, REF_OF, names))
+        assert mixed.value == pytest.approx(expected.value, rel=1e-12)
+        assert sorted(mixed.per_class["class"]) == [0, 1, 2, 10]
+
+    def test_names_in_the_order_of_their_values_are_not_matched_by_place(self):
+        """Negative control: with as many classes by another rule the value would be another."""
+        names = ("0", "1", "3", "2")
+        mixed = compute(stats_of(GEN, GEN_OF), stats_of(REF, REF_OF, names))
+        plain = compute(stats_of(GEN, GEN_OF), stats_of(REF, REF_OF))
+        assert abs(mixed.value / plain.value - 1) > 0.1
+
+    @pytest.mark.parametrize("names", [("a", "b", "c", "d"), ("0", "1", "2", "x"), ("0", "1", "01", "2")])
+    def test_names_of_one_side_alone_are_refused(self, names):
+        for gen, ref, text in (
+            (names, (), "the generated set names its classes .* and the reference set only numbers them"),
+            ((), names, "the reference set names its classes .* and the generated set only numbers them"),
+        ):
+            with pytest.raises(StatisticsError, match=rf"^{text}.*--labels folders.*NUMBERS\.npy"):
+                compute(stats_of(GEN, GEN_OF, gen), stats_of(REF, REF_OF, ref))
 
     def test_two_numbers_of_one_name_are_one_class(self):
         halves = [np.where(labels == 3, 2, labels) for labels in (GEN_OF, REF_OF)]

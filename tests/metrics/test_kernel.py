@@ -8,10 +8,11 @@ import torch
 
 from genmetrics.accumulators.feature_bank import FeatureBank
 from genmetrics.errors import StatisticsError
-from genmetrics.metrics import METRICS
+from genmetrics.metrics import METRICS, kernel_sums
 from genmetrics.metrics.kernel import KernelDistance, kernel_distances
 from genmetrics.stats.stats import Stats
 from genmetrics.types import SideRecord
+from support.float64_seen import LargestFloat64
 
 KID = METRICS.get("kid")
 
@@ -87,10 +88,11 @@ def test_both_ways_to_the_sums_agree() -> None:
     np.testing.assert_allclose(many[:3].numpy(), few.numpy(), rtol=1e-11, atol=1e-12)
 
 
-def test_more_rows_than_one_block() -> None:
+def test_more_rows_than_one_block(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shared kernels are computed in blocks of rows; the last is not full."""
-    gen, ref = sample(1100, width=3, seed=1), sample(1050, width=3, seed=2, shift=0.1)
-    size = 1000
+    monkeypatch.setattr(kernel_sums, "_TILE", 128)
+    gen, ref = sample(300, width=3, seed=1), sample(290, width=3, seed=2, shift=0.1)
+    size = 280
     shared = kernel_distances(gen, ref, 2, size, seed=3)
     rng = np.random.RandomState(3)
     for distance in shared.tolist():
@@ -172,10 +174,32 @@ def test_full_subset_size_is_not_warned_of() -> None:
     assert str(result.protocol) == "inception-v3.tf2015/2048/tf1-bilinear-299/poly3-100x1000"
 
 
-@pytest.mark.parametrize(("n", "m", "smaller"), [(1, 5, 1), (5, 0, 0)])
-def test_fewer_than_two_samples_are_refused(n: int, m: int, smaller: int) -> None:
+@pytest.mark.parametrize(("n", "m"), [(1, 5), (5, 0)])
+def test_fewer_than_two_samples_are_refused(n: int, m: int) -> None:
     with pytest.raises(
         StatisticsError,
-        match=rf"^KID needs at least 2 images on each side; the smaller side has {smaller}\. Add images$",
+        match=rf"^'kid' needs at least 2 images on each side; given are {n} generated and {m} reference "
+        r"images\. Add images$",
     ):
         KernelDistance(KID, 0).compute(stats_of(sample(n)), stats_of(sample(m)))
+
+
+@pytest.mark.parametrize(("num_subsets", "size"), [(5, 320), (2, 60)])
+def test_a_bank_is_never_whole_in_float64(num_subsets: int, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first shares the kernels between subsets, the second does not."""
+    gen, ref = sample(700, 64, seed=1), sample(690, 64, seed=2)
+    whole = kernel_distances(gen, ref, num_subsets, size, seed=0)
+    monkeypatch.setattr(kernel_sums, "_TILE", 64)
+    with LargestFloat64() as seen:
+        tiled = kernel_distances(gen, ref, num_subsets, size, seed=0)
+    print(seen.numbers)
+    assert 0 < seen.numbers <= 64 * 64 < gen.numel() / 8
+    np.testing.assert_allclose(tiled.numpy(), whole.numpy(), rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("tile", [1, 4, 7, 13])
+def test_tiles_do_not_matter(tile: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    gen, ref = sample(13, seed=1), sample(9, seed=2, shift=0.3)
+    whole = kernel_distances(gen, ref, 20, 9, seed=0)
+    monkeypatch.setattr(kernel_sums, "_TILE", tile)
+    np.testing.assert_allclose(kernel_distances(gen, ref, 20, 9, seed=0).numpy(), whole.numpy(), rtol=1e-11, atol=1e-13)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from genmetrics.metrics import neighbour_balls, neighbour_pass, neighbour_spaces
 from genmetrics.metrics.neighbour_pass import Balls, NearestOther, Neighbours, OwnBalls, Realism, answer
@@ -264,3 +265,39 @@ def test_cuda_equals_the_cpu(name: str) -> None:
         other = {**found.neighbours, **found.nearest}[question][0]
         torch.testing.assert_close(other, distances, rtol=1e-12, atol=1e-14)
     torch.testing.assert_close(found.realism[Realism(3)], expected.realism[Realism(3)], rtol=1e-12, atol=0)
+
+
+class _SwitchesSeen(TorchDispatchMode):
+    """Records at each product of float32 what the process's switches say, and whether it came out in float32."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[tuple[object, ...]] = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        result = func(*args, **(kwargs or {}))
+        if func.overloadpacket in (torch.ops.aten.mm, torch.ops.aten.addmm) and result.dtype != torch.float64:
+            backends = torch.backends
+            self.seen.add((backends.cuda.matmul.fp32_precision, backends.mkldnn.matmul.fp32_precision, result.dtype))
+        return result
+
+
+@pytest.mark.parametrize("chosen", ["tf32", "bf16"])
+def test_tiles_are_float32_whatever_the_process_has_chosen(chosen: str) -> None:
+    """Not only where a small product tells of it: large ones can take another way through the processor."""
+    switches = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)
+    before = [switch.fp32_precision for switch in switches]
+    gen, ref = SETS["copies"]()
+    expected = answer(QUESTIONS, gen, ref)
+    try:
+        switches[0].fp32_precision = "tf32"
+        switches[1].fp32_precision = chosen
+        with _SwitchesSeen() as modes, torch.autocast("cpu", dtype=torch.bfloat16):
+            found = answer(QUESTIONS, gen, ref)
+        assert modes.seen == {("ieee", "ieee", torch.float32)}
+        assert [switch.fp32_precision for switch in switches] == ["tf32", chosen]
+    finally:
+        for switch, value in zip(switches, before, strict=True):
+            switch.fp32_precision = value
+    for question, counts in expected.balls.items():
+        assert torch.equal(found.balls[question].around, counts.around)

@@ -102,7 +102,7 @@ def test_metrics_share_one_pass(name: str, monkeypatch: pytest.MonkeyPatch) -> N
     """Asked together, metrics of the same features give what each gives alone, from one pass."""
     passes = []
     real = neighbours.answer
-    monkeypatch.setattr(neighbours, "answer", lambda *given: passes.append(1) or real(*given))
+    monkeypatch.setattr(neighbours, "answer", lambda *given, device: passes.append(1) or real(*given, device=device))
     metric = build(name)
     mates = [mate for mate in map(build, ALL) if mate.work == metric.work]
     gen, ref = (stats_of(_with_all_needs(mates), rows) for rows in (sample(0, 60, 6), sample(1, 50, 6, 0.2)))

@@ -57,7 +57,7 @@ class Moments(Accumulator):
         rows = values.detach().to(torch.float64, copy=True)
         if self.unit_norm:
             check_nonzero(rows, indices)
-            rows = unit_rows(rows)
+            rows = unit_rows(rows, zeros="refuse")
         self._add(rows)
 
     def merge(self, other: Moments) -> Moments:

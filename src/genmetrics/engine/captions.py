@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import MutableMapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +15,7 @@ from genmetrics.extractors.base import Extractor
 from genmetrics.extractors.captions import CaptionExtractor
 from genmetrics.types import Need
 
-__all__ = ["NO_CAPTIONS", "CaptionValues"]
+__all__ = ["NO_CAPTIONS", "CaptionValues", "Captions"]
 
 #: What to say where captions are needed and none were given.
 NO_CAPTIONS = "a CLIP score needs a caption for each image; give them with '--captions FILE' (Python: captions=...)"
@@ -23,17 +24,52 @@ NO_CAPTIONS = "a CLIP score needs a caption for each image; give them with '--ca
 _PREFIX = "A photo depicts "
 
 
+class Captions:
+    """The captions of the images that are not through all networks yet; each is let go after its last use."""
+
+    def __init__(self, texts: MutableMapping[int, str], num_users: int) -> None:
+        """Use up a mapping.
+
+        Args:
+            texts: the captions by the index of their image; it may grow, and what is taken from it is removed.
+            num_users: how many times each caption will be taken.
+        """
+        self._texts = texts
+        self._num_users = num_users
+        self._taken: Counter[int] = Counter()
+
+    def take(self, indices: Sequence[int]) -> list[str]:
+        """The captions of images.
+
+        Raises:
+            UsageError: if an image has none.
+        """
+        missing = [index for index in indices if index not in self._texts]
+        if missing:
+            raise UsageError(
+                f"image {missing[0]} has no caption, and a CLIP score needs one for each image; give them with "
+                "'--captions FILE' (Python: captions=...)"
+            )
+        texts = [self._texts[index] for index in indices]
+        self._taken.update(indices)
+        for index in indices:
+            if self._taken[index] >= self._num_users:
+                self._texts.pop(index, None)
+                del self._taken[index]
+        return texts
+
+
 class CaptionValues:
     """Turns the embeddings of images into their cosines with the embeddings of their captions."""
 
-    def __init__(self, accumulator: Accumulator, need: Need, extractor: Extractor, captions: Mapping[int, str]) -> None:
+    def __init__(self, accumulator: Accumulator, need: Need, extractor: Extractor, captions: Captions) -> None:
         """Check that the network reads texts.
 
         Args:
             accumulator: takes the cosines.
             need: what the accumulator meets; its option ``prefix`` puts "A photo depicts " before each caption.
             extractor: the network.
-            captions: the captions by the index of their image.
+            captions: the captions, of which each image's is taken once.
 
         Raises:
             UsageError: if the network does not read texts.
@@ -51,13 +87,7 @@ class CaptionValues:
 
     def update(self, values: Tensor, indices: Tensor) -> None:
         """Take the (n, d) embeddings of the images with these (n,) indices."""
-        missing = [index for index in indices.tolist() if index not in self._captions]
-        if missing:
-            raise UsageError(
-                f"image {missing[0]} has no caption, and a CLIP score needs one for each image; give them with "
-                "'--captions FILE' (Python: captions=...)"
-            )
-        texts = [self._prefix + self._captions[index] for index in indices.tolist()]
+        texts = [self._prefix + text for text in self._captions.take(indices.tolist())]
         self.num_truncated += len(self._extractor.truncated(texts))
         of_texts = self._extractor.caption_embeddings(texts).to(values.device)
         on_host = values.device.type == "mps"  # Metal has no float64

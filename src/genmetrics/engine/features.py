@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from types import MappingProxyType
+from collections.abc import Collection, Iterable, Mapping, MutableMapping
 from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
+from genmetrics import distributed
 from genmetrics.accumulators.base import Accumulator
 from genmetrics.accumulators.build import CAPTIONS, build_accumulator
-from genmetrics.engine.captions import CaptionValues
+from genmetrics.engine.captions import Captions, CaptionValues
 from genmetrics.engine.feeder import Feeder
 from genmetrics.engine.networks import Networks
 from genmetrics.extractors.base import Extractor
@@ -42,7 +42,7 @@ class FeatureFeeder(Feeder):
         networks: Networks,
         batch_size: int,
         total: int | None,
-        captions: Mapping[int, str] = MappingProxyType({}),
+        captions: MutableMapping[int, str] | None = None,
     ) -> None:
         """Create empty accumulators.
 
@@ -51,10 +51,14 @@ class FeatureFeeder(Feeder):
             networks: the extractors that the needs name.
             batch_size: images that go through a network at once.
             total: how many images will come in all shards together; None if that is not known.
-            captions: what each image is said to show, by its index; it may grow until an image is fed.
+            captions: what each image is said to show, by its index; it may grow until an image is fed, and what is of
+                an image that is through all networks is removed.
         """
         self.accumulators: dict[Need, Accumulator] = {}
         self._captioned: list[CaptionValues] = []
+        self._num_truncated = 0
+        needs = tuple(needs)
+        texts = Captions({} if captions is None else captions, sum(need.accumulator == CAPTIONS for need in needs))
         groups: dict[tuple[str, str], list[Need]] = {}
         targets: dict[Need, _Target] = {}
         for need in needs:
@@ -62,7 +66,7 @@ class FeatureFeeder(Feeder):
             held = build_accumulator(need, width, total)
             self.accumulators[need] = targets[need] = held
             if need.accumulator == CAPTIONS:
-                reads = CaptionValues(held, need, networks.extractor(need.extractor), captions)
+                reads = CaptionValues(held, need, networks.extractor(need.extractor), texts)
                 self._captioned.append(reads)
                 targets[need] = reads
             groups.setdefault((need.extractor, need.preprocess), []).append(need)
@@ -74,8 +78,8 @@ class FeatureFeeder(Feeder):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """That captions were cut off, if any were."""
-        cut = max((target.num_truncated for target in self._captioned), default=0)
+        """That captions were cut off, if any were, of the images of all ranks; known once all have finished."""
+        cut = self._num_truncated
         return (f"{cut} captions are longer than their network reads, and were cut off",) if cut else ()
 
     @property
@@ -93,6 +97,9 @@ class FeatureFeeder(Feeder):
         """Bring the last, incomplete batches through the networks."""
         for group in self._groups:
             group.flush()
+        if self._captioned:
+            of_ranks = distributed.gather(tuple(target.num_truncated for target in self._captioned))
+            self._num_truncated = max(sum(counts) for counts in zip(*of_ranks, strict=True))
 
 
 class _Group:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from types import MappingProxyType
+from collections.abc import Iterable, MutableMapping
 
 from genmetrics.accumulators.build import PAIRS, PATHS
 from genmetrics.engine.features import FeatureFeeder
@@ -20,7 +19,7 @@ def make_feeders(
     networks: Networks,
     batch_size: int,
     total: int | None,
-    captions: Mapping[int, str] = MappingProxyType({}),
+    captions: MutableMapping[int, str] | None = None,
 ) -> list[Feeder]:
     """Empty feeders for all that is needed of images; steps of a generator are none of it.
 
@@ -29,7 +28,8 @@ def make_feeders(
         networks: the extractors that the needs name.
         batch_size: images that go through a network at once.
         total: how many images will come in all shards together; None if that is not known.
-        captions: what each image is said to show, by its index; it may grow until an image is fed.
+        captions: what each image is said to show, by its index; it may grow until an image is fed, and what is of
+            an image that is through all networks is removed.
     """
     needs = tuple(needs)
     of_pairs = [need for need in needs if need.accumulator == PAIRS]

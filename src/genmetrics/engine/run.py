@@ -166,7 +166,7 @@ def build_report(
             known = tuple(dict.fromkeys(text for need in needs for text in cautions.get(need, ())))
             forced = any(text.startswith(FORCED) for text in known)
             result = replace(found, warnings=(*found.warnings, *known), protocol=replace(found.protocol, forced=forced))
-            behind = [of_side[need] for of_side in records for need in needs if need in of_side]
+            behind = [(need.extractor, of_side[need]) for of_side in records for need in needs if need in of_side]
             results[result.id] = _with_provenance(result, behind)
     results = {metric.id: results[metric.id] for metric in plan.metrics}
     yield Progress("metrics", len(plan.metrics), len(plan.metrics), "done")
@@ -265,17 +265,16 @@ def _check_finite(result: MetricResult) -> None:
             )
 
 
-def _with_provenance(result: MetricResult, behind: Sequence[ExtractorRecord]) -> MetricResult:
-    """The result with what is to be said of the networks behind it, on either side."""
+def _with_provenance(result: MetricResult, behind: Sequence[tuple[str, ExtractorRecord]]) -> MetricResult:
+    """The result with what is to be said of the networks behind it, each by its name, on either side."""
     warnings = list(result.warnings)
-    name = result.protocol.extractor
-    unofficial = [record for record in behind if record.weights_sha256 is not None and record.official is False]
     warnings += [
-        f"the weights of {name!r} are not the published ones (sha256 {str(record.weights_sha256)[:12]}…): the number "
+        f"the weights of {name!r} are not the published ones (sha256 {record.weights_sha256[:12]}…): the number "
         "does not compare with published ones"
-        for record in unofficial
+        for name, record in behind
+        if record.weights_sha256 is not None and record.official is False
     ]
-    inexact = [record.precision for record in behind if record.precision is not None and record.precision != "exact"]
+    inexact = [record.precision for _, record in behind if record.precision is not None and record.precision != "exact"]
     warnings += [f"the network ran in {precision}, which published numbers did not" for precision in inexact]
     protocol = replace(result.protocol, precision=inexact[0]) if inexact else result.protocol
     return replace(result, protocol=protocol, warnings=tuple(dict.fromkeys(warnings)))

@@ -10,9 +10,10 @@ import torch
 
 from genmetrics.accumulators.base import Accumulator
 from genmetrics.accumulators.labels import Labels
+from genmetrics.errors import StatisticsError
 from genmetrics.types import MetricResult, Need, Protocol
 
-__all__ = ["Metric", "SetStatistics"]
+__all__ = ["Metric", "SetStatistics", "require_samples"]
 
 
 @typing.runtime_checkable
@@ -88,3 +89,25 @@ class Metric(ABC):
         Raises:
             StatisticsError: if the statistics do not allow the number, such as too few samples.
         """
+
+
+def require_samples(name: str, least: int, num_gen: int, num_ref: int | None = None) -> None:
+    """Refuse sets that are too small.
+
+    Args:
+        name: the metric's id.
+        least: how many images each set must have.
+        num_gen: how many the generated set has.
+        num_ref: how many the reference set has; None for a metric of one set.
+
+    Raises:
+        StatisticsError: if one has fewer.
+    """
+    if min(num_gen, num_gen if num_ref is None else num_ref) >= least:
+        return
+    if num_ref is None:
+        raise StatisticsError(f"{name!r} needs at least {least} images; given are {num_gen}. Add images")
+    raise StatisticsError(
+        f"{name!r} needs at least {least} images on each side; given are {num_gen} generated and {num_ref} reference "
+        "images. Add images"
+    )

@@ -11,9 +11,8 @@ from torch import Tensor
 from genmetrics.accumulators.base import check_nonzero
 from genmetrics.accumulators.feature_bank import FeatureBank
 from genmetrics.accumulators.moments import Moments
-from genmetrics.errors import StatisticsError
 from genmetrics.linalg import unit_rows
-from genmetrics.metrics.base import Metric, SetStatistics
+from genmetrics.metrics.base import Metric, SetStatistics, require_samples
 from genmetrics.metrics.kernel_sums import sums_between, sums_within
 from genmetrics.types import MetricInfo, MetricResult, Need
 
@@ -64,7 +63,7 @@ def clip_distance(gen: Float32[Tensor, "n d"], ref: Float32[Tensor, "m d"]) -> C
 
 
 def _kernel(x: Float64[Tensor, "n d"], y: Float64[Tensor, "m d"]) -> Float64[Tensor, "n m"]:
-    return (unit_rows(x) @ unit_rows(y).T).sub_(1.0).div_(_WIDTH).expm1_()
+    return (unit_rows(x, zeros="refuse") @ unit_rows(y, zeros="refuse").T).sub_(1.0).div_(_WIDTH).expm1_()
 
 
 def streaming_clip_distance(gen: Moments, ref: Moments) -> StreamingClipDistance:
@@ -109,7 +108,7 @@ class CMMD(Metric):
         """The biased estimate; ``unbiased`` leaves each image's kernel with itself out."""
         assert ref is not None
         banks = [cast(FeatureBank, side.get(self.needs[0])) for side in (gen, ref)]
-        _require_two(self.id, banks[0].num_samples, banks[1].num_samples)
+        require_samples(self.id, 2, banks[0].num_samples, banks[1].num_samples)
         for bank in banks:
             check_nonzero(bank.rows(), bank.indices())
         found = clip_distance(banks[0].rows(), banks[1].rows())
@@ -132,15 +131,7 @@ class StreamingCMMD(Metric):
         """The second-order figure; the exact one is at most ``max_error`` above it."""
         assert ref is not None
         ours, theirs = (cast(Moments, side.get(self.needs[0])) for side in (gen, ref))
-        _require_two(self.id, ours.num_samples, theirs.num_samples)
+        require_samples(self.id, 2, ours.num_samples, theirs.num_samples)
         found = streaming_clip_distance(ours, theirs)
         extra = {"mean_term": found.mean_term, "max_error": found.max_error}
         return MetricResult(self.id, found.value, extra, self.protocol)
-
-
-def _require_two(name: str, num_gen: int, num_ref: int) -> None:
-    if min(num_gen, num_ref) < 2:
-        raise StatisticsError(
-            f"{name!r} needs at least 2 images on each side; given are {num_gen} generated and {num_ref} reference "
-            "images. Add images"
-        )

@@ -62,20 +62,19 @@ def inception_scores(logits: Float32[Tensor, "n k"], subsets: Sequence[Int64[Ten
         logits: (n, k) float32.
         subsets: rows of each.
     """
-    probs = torch.empty(logits.shape, dtype=torch.float64)
-    sureness = torch.empty(logits.shape[0], dtype=torch.float64)
+    # How often each row is in each subset: products with it sum the rows' probabilities, which are never all in memory.
+    counts = torch.stack([torch.bincount(rows, minlength=logits.shape[0]) for rows in subsets]).to(torch.float64)
+    totals = torch.zeros((len(subsets), logits.shape[1]), dtype=torch.float64)
+    sureness = torch.zeros(len(subsets), dtype=torch.float64)
     for start in range(0, logits.shape[0], _CHUNK):
         part = slice(start, start + _CHUNK)
         log_probs = logits[part].to(torch.float64).log_softmax(dim=1)
-        probs[part] = log_probs.exp()
-        sureness[part] = (probs[part] * log_probs).sum(dim=1)
-    scores = []
-    for rows in subsets:
-        total = torch.zeros(logits.shape[1], dtype=torch.float64)
-        for chunk in torch.split(rows, _CHUNK):
-            total += probs[chunk].sum(dim=0)
-        marginal = total / len(rows)
-        scores.append(float((sureness[rows].mean() - torch.xlogy(marginal, marginal).sum()).exp()))
+        probs = log_probs.exp()
+        totals.addmm_(counts[:, part], probs)
+        sureness.addmv_(counts[:, part], (probs * log_probs).sum(dim=1))
+    sizes = torch.tensor([len(rows) for rows in subsets], dtype=torch.float64)
+    marginals = totals / sizes[:, None]
+    scores: list[float] = (sureness / sizes - torch.xlogy(marginals, marginals).sum(dim=1)).exp().tolist()
     return scores
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import cast
 
 import torch
+from jaxtyping import Int64
 from torch import Tensor
 
 from genmetrics.accumulators.feature_bank import FeatureBank
@@ -17,13 +20,19 @@ from genmetrics.types import MetricInfo, MetricResult, Need
 __all__ = ["IntraClassFrechet"]
 
 _SHOWN = 10
+_NUMBER = re.compile("[0-9]+")
+
+#: From the number of a class in its set to what it is matched by.
+_KeyOfClass = Callable[[int], str | int]
 
 
 class IntraClassFrechet(Metric):
     """The mean over classes, each of equal weight, of the Fréchet distance of the class's images.
 
-    Where both sets name their classes, classes are matched by name, else by number. Below as many images as
-    dimensions, which is the rule in a class, the distance comes from the images themselves and is exact for them.
+    Classes are matched by name where both sets name them, and by number where neither does. Where one does, its names
+    must be numbers themselves, whose values are then those of the other set: folders 0, 1, 10, 2 are numbered in
+    sorted order and would otherwise be other classes. Below as many images as dimensions, which is the rule in a
+    class, the distance comes from the images themselves and is exact for them.
 
     Source: Miyato and Koyama 2018 (arXiv:1802.05637), section 4.1.
     Matches: StudioGAN's mean over classes of the FID of each; tests/metrics/test_intra_class.py.
@@ -46,16 +55,16 @@ class IntraClassFrechet(Metric):
         lies. ``extra`` has its mean over classes, and as ``covariance_term`` the rest of the value.
 
         Raises:
-            StatisticsError: if a set has no labels, the sets have unlike classes, or a class has fewer than two
-                images in a set.
+            StatisticsError: if a set has no labels, one set alone names its classes and not by numbers, the sets
+                have unlike classes, or a class has fewer than two images in a set.
         """
         assert ref is not None
         banks = [cast(FeatureBank, side.get(self.needs[0])) for side in (gen, ref)]
-        by_name = bool(gen.class_names) and bool(ref.class_names)
-        of_gen, of_ref = (
-            _rows_by_class(side, bank, what, by_name)
+        labels = [
+            _labels_of(side, bank, what)
             for side, bank, what in zip((gen, ref), banks, ("generated", "reference"), strict=True)
-        )
+        ]
+        of_gen, of_ref = map(_rows_by_class, labels, _class_keys(gen.class_names, ref.class_names))
         _check_classes(of_gen, of_ref)
         distances, shifts = [], []
         for name, rows in of_gen.items():
@@ -75,8 +84,8 @@ class IntraClassFrechet(Metric):
         return MetricResult(self.id, value, extra, self.protocol, warnings, per_class=table)
 
 
-def _rows_by_class(side: SetStatistics, bank: FeatureBank, what: str, by_name: bool) -> dict[str | int, Tensor]:
-    """The rows of each class, in the order of the classes' numbers."""
+def _labels_of(side: SetStatistics, bank: FeatureBank, what: str) -> Int64[Tensor, " n"]:
+    """The class of each row of the bank."""
     if side.labels is None:
         raise StatisticsError(
             f"the {what} set has no classes, and a distance per class needs them on both sides; give them with "
@@ -88,12 +97,41 @@ def _rows_by_class(side: SetStatistics, bank: FeatureBank, what: str, by_name: b
             f"the {what} set's classes are of other images ({len(state['indices'])}) than its features "
             f"({bank.num_samples}); make the statistics again in one go, labels and features together"
         )
-    labels = state["values"]
+    return state["values"]
+
+
+def _class_keys(gen: tuple[str, ...], ref: tuple[str, ...]) -> tuple[_KeyOfClass, _KeyOfClass]:
+    """From a class's number in either set to what it is matched by."""
+    if gen and ref:
+        return partial(_name_of, gen), partial(_name_of, ref)
+    names = gen or ref
+    if not names:
+        return int, int
+    values = [int(name) for name in names if _NUMBER.fullmatch(name)]
+    # "1" and "01" are two classes of one value.
+    if len(values) < len(names) or len(set(values)) < len(set(names)):
+        named, other = ("generated", "reference") if gen else ("reference", "generated")
+        raise StatisticsError(
+            f"the {named} set names its classes ({_listed(names)}) and the {other} set only numbers them, so that "
+            "which is which cannot be told. Give names on both sides (--labels folders, or a .csv or .json file of "
+            "image names and class names; Python: labels=...), or the same numbers on both (--labels NUMBERS.npy)"
+        )
+
+    def value(number: int) -> int:
+        return values[number] if number < len(values) else number
+
+    return (value, int) if gen else (int, value)
+
+
+def _name_of(names: tuple[str, ...], number: int) -> str:
+    return names[number] if number < len(names) else str(number)
+
+
+def _rows_by_class(labels: Int64[Tensor, " n"], key_of: _KeyOfClass) -> dict[str | int, Tensor]:
+    """The rows of each class, in the order of the classes' numbers."""
     found: dict[str | int, Tensor] = {}
     for number in torch.unique(labels).tolist():
-        named = by_name and number < len(side.class_names)
-        name = side.class_names[number] if named else str(number) if by_name else number
-        rows = (labels == number).nonzero().flatten()
+        name, rows = key_of(number), (labels == number).nonzero().flatten()
         # Two numbers of one name are one class.
         found[name] = torch.cat((found[name], rows)) if name in found else rows
     return found

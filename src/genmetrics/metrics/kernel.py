@@ -11,15 +11,14 @@ from jaxtyping import Float32, Float64, Int64
 from torch import Tensor
 
 from genmetrics.accumulators.feature_bank import FeatureBank
-from genmetrics.errors import StatisticsError
 from genmetrics.linalg import polynomial_kernel
-from genmetrics.metrics.base import Metric, SetStatistics
+from genmetrics.metrics.base import Metric, SetStatistics, require_samples
+from genmetrics.metrics.kernel_sums import float64_tiles
 from genmetrics.types import MetricInfo, MetricResult, Need
 
 __all__ = ["KernelDistance", "kernel_distances"]
 
 _DEGREE, _COEF0 = 3, 1.0
-_BLOCK = 1024
 
 
 def kernel_distances(
@@ -59,8 +58,9 @@ def kernel_distances(
 
 def _off_diagonal_sums(features: Tensor, subsets: Tensor) -> Tensor:
     """Σ k(x, x') over the ordered pairs of different members of each subset."""
-    squared_norms = features.to(torch.float64).square().sum(dim=1)
-    diagonal = (squared_norms / features.shape[1] + _COEF0) ** _DEGREE
+    diagonal = torch.empty(features.shape[0], dtype=torch.float64)
+    for here, rows in float64_tiles(features):
+        diagonal[here] = (rows.square().sum(dim=1) / features.shape[1] + _COEF0) ** _DEGREE
     return _kernel_sums(features, features, subsets, subsets) - diagonal[subsets].sum(dim=1)
 
 
@@ -78,12 +78,11 @@ def _kernel_sums(
         )
     # Each pair of samples is in many subsets: compute its kernel once, and let membership matrices do the sums.
     in_a, in_b = _membership(of_a, a.shape[0]), _membership(of_b, b.shape[0])
-    wide = b.to(torch.float64)
     total = torch.zeros(of_a.shape[0], dtype=torch.float64)
-    for start in range(0, a.shape[0], _BLOCK):
-        stop = start + _BLOCK
-        kernel = polynomial_kernel(a[start:stop].to(torch.float64), wide, _DEGREE, gamma, _COEF0)
-        total += ((kernel @ in_b) * in_a[start:stop]).sum(dim=0)
+    for here, x in float64_tiles(a):
+        for there, y in float64_tiles(b):
+            kernel = polynomial_kernel(x, y, _DEGREE, gamma, _COEF0)
+            total += ((kernel @ in_b[there]) * in_a[here]).sum(dim=0)
     return total
 
 
@@ -110,12 +109,8 @@ class KernelDistance(Metric):
         """The mean over subsets; ``std`` is the subsets' population spread, not an error bar."""
         assert ref is not None
         features = [cast(FeatureBank, side.get(self.needs[0])).rows() for side in (gen, ref)]
-        smaller = min(len(rows) for rows in features)
-        if smaller < 2:
-            raise StatisticsError(
-                f"KID needs at least 2 images on each side; the smaller side has {smaller}. Add images"
-            )
-        size = min(self.subset_size, smaller)
+        require_samples(self.id, 2, len(features[0]), len(features[1]))
+        size = min(self.subset_size, *map(len, features))
         distances = kernel_distances(features[0], features[1], self.num_subsets, size, self.seed)
         value = float(distances.mean())
         std = float(distances.std(correction=0))

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float32, Float64
 from torch import Tensor
 
-__all__ = ["Kernel", "sums_between", "sums_within"]
+__all__ = ["Kernel", "float64_tiles", "sums_between", "sums_within"]
 
 #: From (n, d) and (m, d) float64 samples to their (n, m) kernel values; it may change neither.
 Kernel = Callable[[Tensor, Tensor], Tensor]
@@ -28,8 +28,8 @@ def sums_within(rows: Float32[Tensor, "n d"], kernel: Kernel) -> Float64[Tensor,
         (n,) float64; a sample's kernel with itself is left out.
     """
     sums = torch.zeros(rows.shape[0], dtype=torch.float64)
-    for here, a in _tiles(rows):
-        for there, b in _tiles(rows[here.start :], here.start):
+    for here, a in float64_tiles(rows):
+        for there, b in float64_tiles(rows[here.start :], here.start):
             values = kernel(a, b)
             if here.start == there.start:
                 values.fill_diagonal_(0.0)
@@ -55,16 +55,21 @@ def sums_between(
     """
     of_gen = torch.zeros(gen.shape[0], dtype=torch.float64)
     of_ref = torch.zeros(ref.shape[0], dtype=torch.float64)
-    for here, a in _tiles(gen):
-        for there, b in _tiles(ref):
+    for here, a in float64_tiles(gen):
+        for there, b in float64_tiles(ref):
             values = kernel(a, b)
             of_gen[here] += values.sum(dim=1)
             of_ref[there] += values.sum(dim=0)
     return of_gen, of_ref
 
 
-def _tiles(rows: Tensor, offset: int = 0) -> Iterator[tuple[slice, Tensor]]:
-    """The rows in blocks as float64, each with its place."""
+def float64_tiles(rows: Tensor, offset: int = 0) -> Iterator[tuple[slice, Tensor]]:
+    """The rows in blocks as float64, each with its place.
+
+    Args:
+        rows: (n, d) of any floating dtype.
+        offset: added to the places.
+    """
     for start in range(0, rows.shape[0], _TILE):
         block = rows[start : start + _TILE]
         yield slice(offset + start, offset + start + block.shape[0]), block.to(torch.float64)

@@ -20,6 +20,8 @@ import torch
 from jaxtyping import Float32, Float64, Int64
 from torch import Tensor
 
+from genmetrics.linalg import unit_rows
+
 __all__ = ["Cosines", "Distances", "Points", "Space", "Weighted", "paired_points", "squared_distances"]
 
 _ROUNDOFF = 2.0**-24
@@ -100,7 +102,8 @@ def _points(side: Tensor, centre: Tensor, scale: float, coefficient: float, step
 def _rounding_of_inputs(device: torch.device) -> float:
     """The relative rounding of a factor before it is multiplied: none in float32, but in TF32 and bfloat16.
 
-    Which of them a device uses is a switch of the process, which is not touched here; a product tells.
+    The pass asks for float32 (``ieee_products``), whatever the process has chosen. Should a device not obey, this
+    product tells, and the bounds are wide enough for it.
     """
     ones = torch.eye(64, dtype=torch.float32, device=device)
     kept = {bits: bool(((ones * (1 + 2.0**-bits)) @ ones == ones * (1 + 2.0**-bits)).all()) for bits in (9, 22)}
@@ -201,7 +204,7 @@ class Cosines(Space):
         self.num_rows, self.num_columns, self.same, self.device = len(a), len(b), False, device
         self._absolute = absolute
         self._rows = (a.to(device), b.to(device))
-        self._units = tuple(_unit_rows(side).to(device) for side in (a, b))
+        self._units = tuple(_unit_bank(side).to(device) for side in (a, b))
         self._error = _SLACK * ((a.shape[1] + 16) * _ROUNDOFF + 2.2 * _rounding_of_inputs(device))
 
     def tile(self, rows: Tensor | slice, columns: slice) -> Float32[Tensor, "r c"]:
@@ -230,12 +233,10 @@ class Cosines(Space):
 
 
 def _unit(rows: Tensor) -> Tensor:
-    rows = rows.to(torch.float64)
-    norms = rows.square().sum(dim=1, keepdim=True).sqrt_()
-    return rows.div_(norms.masked_fill_(norms == 0, 1.0))
+    return unit_rows(rows.to(torch.float64), zeros="keep")
 
 
-def _unit_rows(rows: Tensor) -> Tensor:
+def _unit_bank(rows: Tensor) -> Tensor:
     units = torch.empty_like(rows)
     step = max(1, _CHUNK_BYTES // (16 * rows.shape[1]))
     for start in range(0, len(rows), step):

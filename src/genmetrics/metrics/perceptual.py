@@ -48,7 +48,7 @@ class PairDiversity(Metric):
         self.protocol = info.protocol
 
     def compute(self, gen: SetStatistics, ref: SetStatistics | None) -> MetricResult:
-        """The mean over pairs, or over the classes' means; ``se`` is its standard error over disjoint pairs."""
+        """The mean over pairs, or over the classes' means; ``std`` is the population spread of either, no error bar."""
         held = _figures(gen, self.needs[0])
         values, groups = held.values(), held.groups()
         if not self.same_class:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import NamedTuple, cast
 
 import torch
@@ -10,8 +9,7 @@ from jaxtyping import Float, Float32, Float64, Int64
 from torch import Tensor
 
 from genmetrics.accumulators.feature_bank import FeatureBank
-from genmetrics.errors import StatisticsError
-from genmetrics.metrics.base import Metric, SetStatistics
+from genmetrics.metrics.base import Metric, SetStatistics, require_samples
 from genmetrics.types import MetricInfo, MetricResult, Need
 
 __all__ = [
@@ -117,16 +115,11 @@ class _SlicedMetric(Metric):
         self.seed = seed
         self.num_projections = int(dict(info.settings)["num_projections"])
 
-    def _rows(self, gen: SetStatistics, ref: SetStatistics | None) -> Iterator[Tensor]:
+    def _rows(self, gen: SetStatistics, ref: SetStatistics | None) -> tuple[Tensor, Tensor]:
         assert ref is not None
-        for name, side in (("generated", gen), ("reference", ref)):
-            bank = cast(FeatureBank, side.get(self.needs[0]))
-            if bank.num_samples < 2:
-                raise StatisticsError(
-                    f"{self.id!r} needs at least 2 images on each side; the {name} side has {bank.num_samples}. Add "
-                    "images"
-                )
-            yield bank.rows()
+        ours, theirs = (cast(FeatureBank, side.get(self.needs[0])).rows() for side in (gen, ref))
+        require_samples(self.id, 2, len(ours), len(theirs))
+        return ours, theirs
 
     def _result(self, value: float, num_gen: int, num_ref: int, warnings: tuple[str, ...] = ()) -> MetricResult:
         extra = {"num_projections": self.num_projections, "num_gen": num_gen, "num_ref": num_ref}

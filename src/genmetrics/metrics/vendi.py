@@ -11,8 +11,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from genmetrics.accumulators.moments import Moments
-from genmetrics.errors import StatisticsError
-from genmetrics.metrics.base import Metric, SetStatistics
+from genmetrics.metrics.base import Metric, SetStatistics, require_samples
 from genmetrics.types import MetricInfo, MetricResult, Need
 
 __all__ = ["RenyiKernelEntropy", "Vendi", "renyi_entropy", "von_neumann_entropy"]
@@ -56,8 +55,7 @@ class _KernelEntropy(Metric):
     def compute(self, gen: SetStatistics, ref: SetStatistics | None) -> MetricResult:
         """The effective number of unlike images, from 1 to the smaller of n and the dimension."""
         moments = cast(Moments, gen.get(self.needs[0]))
-        if moments.num_samples < 2:
-            raise StatisticsError(f"{self.id!r} needs at least 2 images; given are {moments.num_samples}. Add images")
+        require_samples(self.id, 2, moments.num_samples)
         entropy = self.entropy(moments.smaller_second_moment().cpu())
         extra = {"entropy": entropy, "num_samples": moments.num_samples}
         return MetricResult(self.id, math.exp(entropy), extra, self.protocol, self._warnings(moments.num_samples))

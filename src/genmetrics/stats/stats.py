@@ -137,10 +137,12 @@ class Stats:
         if features is None:
             return None
         rows = features.rows()
+        # Splits go by an image's place among those that arrived; all else goes by its index, which messages then name.
+        indices = torch.arange(len(rows)) if need.accumulator == "softmax_sums" else features.indices()
         made = build_accumulator(need, features.width, total=len(rows))
         for start in range(0, len(rows), _BLOCK):
-            block = rows[start : start + _BLOCK]
-            made.update(block, torch.arange(start, start + len(block)))
+            part = slice(start, start + _BLOCK)
+            made.update(rows[part], indices[part])
         self._derived[need] = made
         return made
 

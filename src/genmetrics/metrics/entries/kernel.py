@@ -46,6 +46,18 @@ ENTRIES: tuple[MetricInfo, ...] = (
         "poly3-100x1000",
         "torch-fidelity, with its seed and order of draws",
     ),
+    MetricInfo(
+        "kid_clean",
+        "genmetrics.metrics.kernel:KernelDistance",
+        "KID with Pillow's antialiased bicubic resize",
+        "inception-v3.tf2015",
+        "2048",
+        "pil-bicubic-f32-299",
+        higher_is_better=False,
+        unary=False,
+        estimator="poly3-100x1000",
+        equals="clean-fid, mode clean, with its order of draws",
+    ),
     _distance(
         "kid_full",
         "kernel_full:FullKernelDistance",
