@@ -60,8 +60,8 @@ class TestCrop:
             gm.evaluate(pixels, tmp_path / "whole.safetensors", ["fid"], extractor=NET, crop="adm-32")
         same = gm.evaluate(pixels, tmp_path / "ref.safetensors", ["fid"], extractor=NET, crop="adm-32")
         assert same[f"{FD}.adm-32"].value == pytest.approx(0, abs=1e-9)
-        offered = describe(gm.Stats.load(tmp_path / "ref.safetensors")).as_reference
-        assert offered == (f"{FD}.adm-32", f"{FD.replace('fd.', 'fd_inf.')}.adm-32")
+        described = describe(gm.Stats.load(tmp_path / "ref.safetensors"))
+        assert described.as_reference == (f"{FD}.adm-32", f"fd_inf.{NET}.adm-32")
 
     def test_the_name_is_asked_for_with_the_option(self, pixels):
         with pytest.raises(
