@@ -34,8 +34,9 @@ install: $(VENV)/.installed
 demo: $(VENV)/.installed
 	$(BIN)/genmetrics demo -o demo-output
 
+# One thread: most tests are too small for two to share.
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 test-slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest --run-slow -m slow

@@ -83,7 +83,7 @@ def test_missing_inception_weights_take_three_lines_and_no_image(genmetrics, tmp
     ("arguments", "expected"),
     [
         (("-m", "fid"), "metric 'fid' compares with a reference, and none was given; add '--ref REF'"),
-        (("-m", "fdi"), "unknown metric 'fdi'; did you mean 'fid'?"),
+        (("-m", "fdi"), "unknown metric 'fdi'; did you mean 'fid' or 'fdr'?"),
         (("-m", ","), "no metric was asked for"),
         (("--extractor", "inception-v3"), "did you mean 'inception-v3.tf2015'?"),
         ((*LITE, "--batch-size", "0"), "batch_size 0: expected at least 1"),
