@@ -125,6 +125,11 @@ def test_captions_that_are_cut_off_are_told(images, captions) -> None:
     assert report.gen.notes == ("2 captions are longer than their network reads, and were cut off",)
 
 
+def test_captions_that_nobody_reads(images, captions) -> None:
+    with pytest.raises(UsageError, match=r"captions were given, and none of the metrics reads any \(isc\)"):
+        gm.evaluate(images, None, ["isc"], captions=captions)
+
+
 def test_statistics_keep_no_captions(images) -> None:
     with pytest.raises(
         UsageError, match="'reader_clip_score' is of images and their captions, which statistics do not"

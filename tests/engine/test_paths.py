@@ -148,6 +148,10 @@ def test_unit_noise_covers_the_sphere_but_for_torch_fidelity() -> None:
 
 
 class TestErrors:
+    def test_a_crop_of_what_is_not_cropped(self) -> None:
+        with pytest.raises(UsageError, match=r"'gaps_ppl\.square-8' compares images as the generator gives them"):
+            gm.evaluate(source(), None, ["gaps_ppl"], crop="square-8")
+
     def test_images_that_no_generator_makes(self, image_folder) -> None:
         with pytest.raises(UsageError, match="is a folder, and a path length is of a generator: give a model file"):
             gm.evaluate(image_folder(3, 8, 8, 0), None, ["gaps_ppl"])

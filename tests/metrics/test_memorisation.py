@@ -146,6 +146,13 @@ class TestMifid:
         copies, fresh = ref[:100] + 1e-4, sample(0, 100, 8, 1.0)
         assert evaluate("mifid", copies, ref).value > 100 * evaluate("mifid", fresh, ref).value
 
+    def test_copies_are_warned_of(self):
+        ref = sample(1, 200, 8, 1.0)
+        for copies in (ref.clone(), ref[:100]):
+            assert any("copies of one another" in text for text in evaluate("mifid", copies, ref).warnings)
+        assert evaluate("mifid", sample(0, 100, 8, 1.0), ref).warnings == ()
+        assert "no more images" in evaluate("mifid", sample(0, 8, 8, 1.0), ref).warnings[0]
+
     def test_the_directions_differ(self):
         """A generator of few images, all copies: every generated image has a twin, few training images have."""
         ref = sample(1, 200, 24)

@@ -9,7 +9,7 @@ from PIL import Image
 
 import genmetrics as gm
 from genmetrics.errors import SourceError
-from genmetrics.sources.captions import captions_of
+from genmetrics.sources.captions import _texts, captions_of
 
 NAMES = ("a/1.png", "a/2.png", "b/3.png")
 TEXTS = ["one", "two, with a comma", "three"]
@@ -91,3 +91,23 @@ def test_an_empty_folder_and_a_missing_file(folder: Path, tmp_path: Path) -> Non
         captions_of(gm.open_source(folder), tmp_path / "none")
     with pytest.raises(SourceError, match="missing"):
         captions_of(gm.open_source(folder), tmp_path / "missing.json")
+
+
+def test_a_mapping_goes_by_names(folder: Path) -> None:
+    source = gm.open_source(folder)
+    assert captions_of(source, dict(list(zip(NAMES, TEXTS, strict=True))[::-1])) == TEXTS
+    with pytest.raises(SourceError, match=r"the mapping of captions: 3 of 3 images have no caption"):
+        captions_of(source, {"x": "y"})
+
+
+def test_a_caption_is_a_text() -> None:
+    with pytest.raises(SourceError, match=r"the caption of 'a/1\.png' is a NoneType, expected a text"):
+        _texts([("a/1.png", None)])
+
+
+def test_lines_that_are_empty_at_the_end_are_none(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "c.txt").write_text("one\ntwo, with a comma\nthree\n\n\n")
+    assert captions_of(gm.open_source(folder), tmp_path / "c.txt") == TEXTS
+    (tmp_path / "c.txt").write_text("one\n")
+    with pytest.raises(SourceError, match=r"^captions in '[^']*c\.txt': 1 text for 3 images, expected one for each$"):
+        captions_of(gm.open_source(folder), tmp_path / "c.txt")

@@ -25,7 +25,7 @@ from genmetrics.sources.loader import default_workers
 from genmetrics.stats.stats import Stats
 from genmetrics.types import Need, Part, Progress, Selection, Shard, SideRecord, SkippedImage, Stage
 
-__all__ = ["Chosen", "choose", "missing_labels", "part_of_set", "read_source", "set_identity"]
+__all__ = ["Chosen", "choose", "part_of_set", "read_source", "set_identity"]
 
 
 def _size_of(source: ImageSource) -> int | None:
@@ -118,7 +118,7 @@ def read_source(
     # Steps of a generator are made in a pass of their own.
     for batch in source.batches(shard, spec) if feeders else ():
         if labels_for and batch.labels is None and len(batch.indices):
-            raise StatisticsError(missing_labels(labels_for, message))
+            raise StatisticsError(_missing_labels(labels_for, message))
         for feeder in feeders:
             feeder.add(batch.images, batch.indices, batch.labels)
         content.update(batch.images, batch.indices)
@@ -172,7 +172,7 @@ def read_source(
     return Stats(accumulators, side, networks.records(needs), options.seed, complete, source.class_names)
 
 
-def missing_labels(metric: str, name: str) -> str:
+def _missing_labels(metric: str, name: str) -> str:
     """What to say where a metric of classes is asked for and a set has none."""
     return (
         f"metric {metric!r} is of single classes, and the images of '{name}' have none; say where they come from with "

@@ -11,7 +11,7 @@ from genmetrics.accumulators.base import Accumulator
 from genmetrics.accumulators.build import CAPTIONS
 from genmetrics.engine.binding import Bound, bind
 from genmetrics.engine.captions import NO_CAPTIONS
-from genmetrics.engine.image_pass import Chosen, choose, missing_labels, part_of_set, read_source, set_identity
+from genmetrics.engine.image_pass import Chosen, choose, part_of_set, read_source, set_identity
 from genmetrics.engine.networks import Networks
 from genmetrics.engine.options import Options
 from genmetrics.engine.paths import check_paths
@@ -80,6 +80,13 @@ class PreparedSide:
         """The networks that images have to go through."""
         missing = self._images.missing if self._images is not None else ()
         return tuple(dict.fromkeys(need.extractor for need in missing))
+
+    @property
+    def num_images(self) -> int | None:
+        """How many images the side has at most; None if that is not known."""
+        if self._images is not None:
+            return self._images.chosen.count
+        return None if self._given is None else self._given.num_samples
 
     def names(self) -> Sequence[str] | None:
         """What a person finds the images by, by index; None where that is not known."""
@@ -171,7 +178,10 @@ def prepare_side(
         StatisticsError: if given statistics have no classes and a metric needs them.
     """
     if labels_for and side.source is None and side.stats is not None and side.stats.labels is None:
-        raise StatisticsError(missing_labels(labels_for, side.stats.name))
+        raise StatisticsError(
+            f"metric {labels_for!r} is of single classes, and '{side.stats.name}' was made of images without any; "
+            "build it again with '--labels', such as --labels folders"
+        )
     images = None
     if side.source is not None and bound.missing:
         chosen = choose(side.source, num, options.seed)

@@ -8,7 +8,7 @@ from collections.abc import Generator, Hashable, Mapping, Sequence
 from dataclasses import replace
 
 from genmetrics import distributed
-from genmetrics.accumulators.build import CAPTIONS, NO_FEATURES
+from genmetrics.accumulators.build import CAPTIONS, NO_FEATURES, PATHS
 from genmetrics.engine.comparable import FORCED, check_comparable, check_weights
 from genmetrics.engine.networks import Networks
 from genmetrics.engine.options import Options
@@ -39,6 +39,7 @@ def iter_evaluate(
     """
     started = time.perf_counter()
     plan = make_plan(metrics, options.extractor, options.seed, ref is not None, options.crop)
+    _check_options(plan, options)
     gen_side = open_side(gen, "gen", options)
     ref_side = None if ref is None or not plan.ref_needs else open_side(ref, "ref", options)
     notes: tuple[str, ...] = ()
@@ -66,6 +67,9 @@ def iter_evaluate(
     cautions = [side.cautions for side in prepared]
     if len(prepared) == 2:
         cautions.append(check_comparable(plan, prepared[0].records, prepared[1].records, force=options.force))
+    counts = [side.num_images for side in prepared] + [None]
+    for metric in plan.metrics:
+        metric.check_sizes(counts[0], counts[1])
     # Weights that do not fit come to light before any image is read.
     for name in [name for side in prepared for name in side.extractors_to_run]:
         networks.extractor(name)
@@ -118,7 +122,17 @@ def iter_compute_stats(
     # Of a file that holds statistics beside its images, the images were asked for.
     images = Side(source=side.source)
     bound = bind_side(images, "ref", plan.all_needs, plan, options)
-    prepared = prepare_side(images, "ref", plan.all_needs, bound, networks, options, num=options.num, keep_logits=True)
+    prepared = prepare_side(
+        images,
+        "ref",
+        plan.all_needs,
+        bound,
+        networks,
+        options,
+        num=options.num,
+        keep_logits=True,
+        labels_for=plan.labels_for,
+    )
     return (yield from prepared.complete({}))
 
 
@@ -189,6 +203,25 @@ def build_report(
         notes=notes,
         reused=reused,
     )
+
+
+def _check_options(plan: Plan, options: Options) -> None:
+    """Refuse options that none of the metrics can take.
+
+    Raises:
+        UsageError: naming the option and what to leave out.
+    """
+    kinds = {need.accumulator: need for need in plan.gen_needs}
+    if options.captions is not None and CAPTIONS not in kinds:
+        asked = ", ".join(metric.id for metric in plan.metrics)
+        raise UsageError(
+            f"captions were given, and none of the metrics reads any ({asked}); leave them out, or ask for clip_score"
+        )
+    if options.crop is not None and PATHS in kinds:
+        raise UsageError(
+            f"metric {plan.asking_for(kinds[PATHS])!r} compares images as the generator gives them, at a size of its "
+            "own; leave '--crop' out, or the metric"
+        )
 
 
 def _groups(metrics: Sequence[Metric]) -> list[list[Metric]]:

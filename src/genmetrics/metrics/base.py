@@ -59,6 +59,18 @@ class Metric(ABC):
     device: torch.device = torch.device("cpu")
     needs_labels: bool = False
 
+    def check_sizes(self, num_gen: int | None, num_ref: int | None) -> None:
+        """Refuse sets that are known to be too small, before they are read; nothing unless overridden.
+
+        Args:
+            num_gen: how many generated images there are; None if that is not known.
+            num_ref: how many reference images.
+
+        Raises:
+            StatisticsError: if one has too few.
+        """
+        return
+
     @property
     def ref_needs(self) -> tuple[Need, ...]:
         """What it reads from the reference set; the same as from the generated one unless overridden."""

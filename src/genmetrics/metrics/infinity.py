@@ -90,6 +90,11 @@ class _AtInfinity(Metric):
         self.needs = (Need(info.extractor, info.preprocess, info.feature, "feature_bank"),)
         self.protocol = info.protocol
 
+    def check_sizes(self, num_gen: int | None, num_ref: int | None) -> None:
+        """Refuse a generated set that is no larger than the smallest subset."""
+        if num_gen is not None:
+            self._sizes(num_gen)
+
     def _sizes(self, total: int) -> list[int]:
         if total <= self.min_size:
             raise StatisticsError(

@@ -11,7 +11,7 @@ from torch import Tensor
 from genmetrics.accumulators.moments import Moments
 from genmetrics.errors import StatisticsError
 from genmetrics.metrics.base import SetStatistics
-from genmetrics.metrics.frechet import frechet_distance
+from genmetrics.metrics.frechet import few_samples, frechet_distance
 from genmetrics.metrics.neighbour_pass import Answers, NearestOther, Question
 from genmetrics.metrics.neighbours import NeighbourMetric
 from genmetrics.types import MetricInfo, MetricResult, Need
@@ -20,6 +20,8 @@ __all__ = ["MemorisationInformedFrechetDistance"]
 
 _FLOOR = 1e-14
 _THRESHOLD = 0.1
+#: A mean least distance below which the sets are copies.
+_COPIES = 1e-6
 #: torchmetrics calls less than this no distance at all.
 _NO_DISTANCE = 1e-8
 
@@ -61,13 +63,21 @@ class MemorisationInformedFrechetDistance(NeighbourMetric):
                 )
         own = sides["reference" if self._over_ref else "generated"]
         least = float(answers.nearest[nearest][0][_directed(own)].mean())
-        distance = frechet_distance(*(cast(Moments, side.get(self.needs[1])) for side in (gen, ref)))
+        moments = [cast(Moments, side.get(self.needs[1])) for side in (gen, ref)]
+        distance = frechet_distance(moments[0], moments[1])
         penalty = least if least < _THRESHOLD else 1.0
         value = distance / (penalty + _FLOOR)
         if self._over_ref and distance <= _NO_DISTANCE:
             value = 0.0
         extra = {"fid": distance, "cosine_distance": least, "divisor": penalty}
-        return MetricResult(self.id, value, extra, self.protocol)
+        warnings = few_samples(moments[0], moments[1])
+        if least < _COPIES:
+            warnings = (
+                f"the features of the two sets are copies of one another (mean least cosine distance {least:.1e}): the "
+                "value is a distance divided by next to nothing, and its size says nothing beyond that",
+                *warnings,
+            )
+        return MetricResult(self.id, value, extra, self.protocol, warnings)
 
 
 def _directed(rows: Tensor) -> Bool[Tensor, " n"]:

@@ -63,6 +63,11 @@ class NeighbourMetric(Metric):
         answers = answer(questions, banks["gen"].rows(), banks["ref"].rows(), device=self.device)
         return [metric.result(answers, gen, ref) for metric in asking]
 
+    def check_sizes(self, num_gen: int | None, num_ref: int | None) -> None:
+        """Refuse sets with fewer images than the questions take."""
+        if num_gen is not None and num_ref is not None:
+            self._check_sizes({"gen": num_gen, "ref": num_ref})
+
     def bank(self, side: SetStatistics) -> FeatureBank:
         """The features of a set."""
         return cast(FeatureBank, side.get(self.needs[0]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from genmetrics.errors import SourceError, UsageError
@@ -15,8 +15,8 @@ from genmetrics.sources.names import count, some
 
 __all__ = ["CaptionsLike", "captions_of"]
 
-#: The path of a file or folder, or one text for each image in order.
-CaptionsLike = str | Path | Sequence[str]
+#: The path of a file or folder, one text for each image in order, or texts by the images' names.
+CaptionsLike = str | Path | Sequence[str] | Mapping[str, str]
 
 _NAME_KEYS = ("file_name", "filename", "image", "name", "path")
 _TEXT_KEYS = ("caption", "text", "prompt")
@@ -31,8 +31,9 @@ def captions_of(source: ImageSource, given: CaptionsLike) -> list[str]:
 
     Args:
         source: the images.
-        given: a sequence of texts, or the path of a ``.json``, ``.jsonl``, ``.csv``, ``.tsv`` or ``.txt`` file or of a
-            folder of texts. Images go by their names, their paths in the container, or these without extension.
+        given: a sequence of texts, texts by name, or the path of a ``.json``, ``.jsonl``, ``.csv``, ``.tsv`` or
+            ``.txt`` file or of a folder of texts. Images go by their names, their paths in the container, or these
+            without extension.
 
     Raises:
         SourceError: if it cannot be read, or there is not one caption for each image.
@@ -45,16 +46,26 @@ def captions_of(source: ImageSource, given: CaptionsLike) -> list[str]:
             f"captions were given with {source.kind} '{source.description}', which does not say how many images it "
             "gives, so that they cannot be matched"
         ) from error
+    if isinstance(given, Mapping):
+        return _matched(source, _texts(given.items()), "the mapping of captions")
     if not isinstance(given, str | Path):
-        return _in_order(list(given), total, "the sequence of captions")
+        sequence = list(given)
+        wrong = next((text for text in sequence if not isinstance(text, str)), None)
+        if wrong is not None:
+            raise UsageError(f"a caption is a {type(wrong).__name__}, expected a str for each image")
+        return _in_order(sequence, total, "the sequence of captions")
     path = require_path(str(given))
     where = f"captions in '{given}'"
     try:
-        if path.is_file() and path.suffix == ".txt":
-            return _in_order(_lines(path), total, where)
-        texts = _read(path)
+        ordered = _lines(path) if path.is_file() and path.suffix == ".txt" else None
+        texts = _read(path) if ordered is None else {}
     except (ValueError, OSError, csv.Error) as error:
         raise SourceError(f"{where}: {error}; expected {_FORMATS}") from error
+    return _matched(source, texts, where) if ordered is None else _in_order(ordered, total, where)
+
+
+def _matched(source: ImageSource, texts: Mapping[str, str], where: str) -> list[str]:
+    """Texts by name in the order of the images."""
     names = source.names()
     if names is None:
         raise UsageError(
@@ -72,7 +83,7 @@ def _in_order(texts: list[str], total: int, where: str) -> list[str]:
 
 def _lines(path: Path) -> list[str]:
     """The lines of a text; characters that only some take for line breaks are none."""
-    return path.read_text(encoding="utf-8-sig").replace("\r\n", "\n").removesuffix("\n").split("\n")
+    return path.read_text(encoding="utf-8-sig").replace("\r\n", "\n").rstrip("\n").split("\n")
 
 
 def _by_name(texts: Mapping[str, str], names: Sequence[str], where: str) -> list[str]:
@@ -126,10 +137,14 @@ def _read(path: Path) -> dict[str, str]:
             pairs = [_fields(row, f"line {rows.line_num}") for row in rows]
     else:
         raise ValueError(f"a file of kind '{path.suffix}'")
+    return _texts(pairs)
+
+
+def _texts(pairs: Iterable[tuple[str, object]]) -> dict[str, str]:
     texts: dict[str, str] = {}
     for name, caption in pairs:
         if not isinstance(caption, str):
-            raise ValueError(f"the caption of '{name}' is a {type(caption).__name__}")
+            raise SourceError(f"the caption of '{name}' is a {type(caption).__name__}, expected a text")
         if name in texts:
             raise ValueError(f"'{name}' has two captions")
         texts[name] = caption
