@@ -193,7 +193,9 @@ class TestErrors:
 
     def test_a_function_that_makes_images(self, tmp_path) -> None:
         (tmp_path / "painters.py").write_text(GENERATORS)
-        with pytest.raises(UsageError, match=r"is an array, and a path length is of a generator: .*'python:file.py:make"):
+        with pytest.raises(
+            UsageError, match=r"is an array, and a path length is of a generator: .*'python:file.py:make"
+        ):
             gm.evaluate(f"python:{tmp_path}/painters.py:images", None, ["gaps_ppl"])
 
     def test_uint8_generator(self) -> None:
