@@ -199,7 +199,7 @@ class Evaluator:
         return drive(steps, None)
 
 
-def _integers(given: Tensor | Sequence[int], name: str, count: int) -> Int64[Tensor, " n"]:
+def _integers(given: object, name: str, count: int) -> Int64[Tensor, " n"]:
     """One integer for each image, on the CPU."""
     try:
         values = torch.as_tensor(given)

@@ -59,9 +59,9 @@ def generator_of(source: ImageSource) -> GeneratorSource:
     if not isinstance(source, GeneratorSource):
         article = "an" if source.kind[0] in "aeiou" else "a"
         raise UsageError(
-            f"'{source.description}' is {article} {source.kind}, and a path length is of a generator: give a model file such "
-            "as 'torchscript:G.pt?z_size=128', a function that makes one, such as 'python:file.py:make?z_size=128', or a "
-            "GeneratorSource in Python"
+            f"'{source.description}' is {article} {source.kind}, and a path length is of a generator: give a model "
+            "file such as 'torchscript:G.pt?z_size=128', a function that makes one, such as "
+            "'python:file.py:make?z_size=128', or a GeneratorSource in Python"
         )
     return source
 

@@ -16,7 +16,7 @@ from genmetrics.metrics.base import Metric
 from genmetrics.metrics.resolve import build_metrics
 from genmetrics.preprocess.crop_id import is_crop
 from genmetrics.stats.stats import Stats
-from genmetrics.types import UNKNOWN, ExtractorInfo, Need
+from genmetrics.types import UNKNOWN, ExtractorInfo, Need, Stage
 
 __all__ = [
     "MAKES_ALL",
@@ -136,8 +136,8 @@ def _default(extractor: str | None, has_reference: bool) -> tuple[list[str], tup
     why = f"class logits, and extractor {network.id!r} has none (outputs: {', '.join(network.features)})"
     if lost == names:
         raise UsageError(
-            f"the default metric of one set is {', '.join(lost)}, which needs {why}; add '--ref REF' (Python: ref=...), "
-            "or ask for a metric of one set that it allows: -m vendi,rke"
+            f"the default metric of one set is {', '.join(lost)}, which needs {why}; add '--ref REF' (Python: "
+            "ref=...), or ask for a metric of one set that it allows: -m vendi,rke"
         )
     kept = [name for name in names if name not in lost]
     return kept, (f"of the default metrics {', '.join(lost)} was left out: it needs {why}",)
@@ -155,7 +155,7 @@ def as_typed(metric: str) -> str:
     return f"{base} --crop {crop}" if base and is_crop(crop) else metric
 
 
-def computable(stats: Stats, *, widths_only: bool = False) -> list[Metric]:
+def computable(stats: Stats, *, widths_only: bool = False, stage: Stage = "ref") -> list[Metric]:
     """The metrics for which statistics hold what is needed of a set, in the order of the registry.
 
     Nothing is run or fetched for an extractor that the statistics name.
@@ -163,6 +163,7 @@ def computable(stats: Stats, *, widths_only: bool = False) -> list[Metric]:
     Args:
         stats: the statistics.
         widths_only: take unnamed statistics for whatever has their width, which only a metric's own name decides.
+        stage: the side that the set is to be; those of one set need it of the generated side alone, and count for both.
     """
     infos = list(METRICS.entries())
 
@@ -188,7 +189,7 @@ def computable(stats: Stats, *, widths_only: bool = False) -> list[Metric]:
         for metric in build_metrics(names, None, lookup, seed, crop)
         if all(
             could_meet(stats, need, lookup) if widths_only else stats.meets(need)
-            for need in metric.ref_needs or metric.needs
+            for need in (metric.needs if stage == "gen" else metric.ref_needs or metric.needs)
         )
         and (stats.labels is not None or not metric.needs_labels)
     ]
