@@ -20,12 +20,18 @@ __all__ = ["Registry", "did_you_mean", "load_target"]
 Entry = TypeVar("Entry")
 
 
-def did_you_mean(name: str, known: list[str]) -> str:
-    """A sentence that names the nearest known names, or all of them if none is near."""
+def did_you_mean(name: str, known: list[str], ending: str = "") -> str:
+    """A sentence that names the nearest known names, or all of them if none is near.
+
+    Args:
+        name: what was typed.
+        known: what there is.
+        ending: what follows each name that the sentence names.
+    """
     near = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.6)
     if near:
-        return f"did you mean {' or '.join(repr(entry) for entry in near)}?"
-    return f"known: {', '.join(sorted(known))}"
+        return f"did you mean {' or '.join(repr(entry + ending) for entry in near)}?"
+    return f"known: {', '.join(entry + ending for entry in sorted(known))}"
 
 
 def load_target(target: str) -> Any:

@@ -69,9 +69,20 @@ def test_show_says_what_it_is_and_what_can_be_computed(genmetrics, two_sets, bui
     record = json.loads(genmetrics("stats", "show", built, "--json").out)
     assert record["num_samples"] == 14
     assert {FD, KID} <= set(record["as_reference"]) and record["could_be"] == []
+    assert {FD, KID, "fd_inf.efficientnet-lite0.in1k"} <= set(record["as_generated"])
     # Nothing here has a class.
     assert not any(name.startswith("intra_fd.") for name in record["as_reference"])
     assert set(record["versions"]) >= {"genmetrics", "torch"}
+
+
+def test_a_mean_and_covariance_serve_more_as_the_reference(genmetrics, two_sets, tmp_path):
+    """FID at infinity draws from the generated features, and takes of the reference what FID does."""
+    path = tmp_path / "ref.safetensors"
+    gm.compute_stats(two_sets[1], ["fid"], extractor=LITE[1]).save(path)
+    record = json.loads(genmetrics("stats", "show", path, "--json").out)
+    assert "fd_inf.efficientnet-lite0.in1k" in record["as_reference"]
+    assert "fd_inf.efficientnet-lite0.in1k" not in record["as_generated"]
+    assert FD in record["as_reference"] and FD in record["as_generated"]
 
 
 def test_a_foreign_file_says_what_it_does_not_say(genmetrics, tmp_path):
@@ -133,10 +144,35 @@ class TestConvert:
         assert genmetrics("stats", "convert", ref, out, "-m", f"{FD}.adm-32").code == 0
 
     def test_what_an_npz_cannot_hold_is_said_before_anything_is_read(self, genmetrics, two_sets, tmp_path):
-        for metrics, text in (("isc", "holds no mean and covariance"), ("fid,fid_pytorch", "of 2 kinds")):
+        for metrics, text in (
+            ("isc", "holds no mean and covariance"),
+            ("fid,fid_pytorch", "of 2 kinds"),
+            ("realism", "also need: feature bank of vgg16.tv-in1k/fc2_relu/"),
+            ("fid,kid", f"Write '{tmp_path / 'x.safetensors'}', which holds it all, or leave these metrics out"),
+            ("fid,isc", "also need: "),
+        ):
             ended = genmetrics("stats", "build", two_sets[1], "-o", tmp_path / "x.npz", "-m", metrics)
             assert (ended.code, text in ended.err) == (2, True)
             assert "images" not in ended.err.partition("genmetrics: error")[0]
+
+    def test_an_npz_is_made_for_what_it_can_hold(self, genmetrics, two_sets, tmp_path):
+        for name, metrics in (("a.npz", "fid"), ("a_kid.npz", "fid,kid")):
+            ended = genmetrics("stats", "build", two_sets[1], "-o", tmp_path / name, *LITE, "--quiet")
+            assert ended.out.splitlines()[1] == (
+                f"use it with: genmetrics eval GEN --ref {tmp_path / name} -m {metrics} --extractor {LITE[1]}"
+            )
+            command = ("eval", two_sets[0], "--ref", tmp_path / name, "-m", metrics, *LITE, "--json", "--quiet")
+            assert len(values(genmetrics(*command).out)) == len(metrics.split(","))
+
+    def test_a_metric_of_one_set_is_asked_for_of_the_file(self, genmetrics, two_sets, tmp_path):
+        path = tmp_path / "a.safetensors"
+        ended = genmetrics("stats", "build", two_sets[1], "-o", path, *LITE, "-m", "isc,fid,rke", "--quiet")
+        assert ended.out.splitlines()[1:] == [
+            f"use it with: genmetrics eval GEN --ref {path} -m fid --extractor {LITE[1]}",
+            f"use it with: genmetrics eval {path} -m isc,rke --extractor {LITE[1]}",
+        ]
+        command = ("eval", path, "-m", "isc,rke", *LITE, "--json", "--quiet")
+        assert len(values(genmetrics(*command).out)) == 2
 
     def test_a_name_that_cannot_be_written(self, genmetrics, npz, tmp_path):
         ended = genmetrics("stats", "convert", npz, tmp_path / "ref.pkl")

@@ -208,6 +208,29 @@ def test_indices_of_another_length_are_refused(evaluator: Evaluator, gen: torch.
         _update_unchecked(evaluator, gen[:3], torch.arange(2))
 
 
+def test_integers_may_come_as_a_sequence(evaluator: Evaluator, gen: torch.Tensor) -> None:
+    """The same numbers as a list, an array or a tensor give the same labels."""
+    for numbers in ([5, 6, 7], np.array([5, 6, 7]), torch.tensor([5, 6, 7], dtype=torch.int32)):
+        evaluator.reset()
+        _update_unchecked(evaluator, gen[:3], numbers, labels=numbers)
+        assert evaluator._labels.num_samples == 3
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ([0, 1], r"^3 images came with labels of shape \(2,\)$"),
+        (["cat", "dog", "cat"], r"^labels are a list of which no tensor can be made \(.*expected one integer for each"),
+        ([0.5, 1, 2], r"^labels are torch.float32; expected one integer for each image$"),
+        ([True, False, True], r"^labels are torch.bool; expected one integer for each image$"),
+        (5, r"^3 images came with labels of shape \(\)$"),
+    ],
+)
+def test_labels_that_are_none_are_refused(evaluator: Evaluator, gen: torch.Tensor, given, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        _update_unchecked(evaluator, gen[:3], labels=given)
+
+
 @pytest.mark.parametrize("first_with", [True, False])
 def test_some_calls_with_indices_are_refused(evaluator: Evaluator, gen: torch.Tensor, first_with: bool) -> None:
     evaluator.update(gen[:2], torch.arange(2) if first_with else None)
@@ -238,9 +261,9 @@ def _without_inception(ref: Stats) -> None:
         ref.get(need)
 
 
-def _update_unchecked(evaluator: Evaluator, *arguments: torch.Tensor) -> None:
+def _update_unchecked(evaluator: Evaluator, *arguments: object, labels: object = None) -> None:
     """Call as users do, without the type checks that tests put around every function."""
     method = Evaluator.update
     while hasattr(method, "__wrapped__"):
         method = method.__wrapped__
-    method(evaluator, *arguments)
+    method(evaluator, *arguments, labels=labels)

@@ -26,6 +26,11 @@ from genmetrics.errors import UsageError
         ({"workers": -1}, r"^workers -1: expected at least 0$"),
         ({"num": 0}, r"^num 0: expected at least 1$"),
         ({"labels": {"generated": "none"}}, r"^labels of side 'generated': known: gen, ref$"),
+        (
+            {"labels": {"gen": [0, 1]}},
+            r"^labels of side 'gen' is a list; expected auto, folders, none, or the path of a ",
+        ),
+        ({"labels": [0, 1]}, r"^labels is a list; expected auto, .*: numpy\.save\('labels\.npy', labels\) writes one"),
         ({"crop": "centre-3"}, r"^unknown crop 'centre-3'; expected <algorithm>-<size>"),
         ({"seed": -1}, r"^seed -1: expected at least 0 and at most 4294967295$"),
         ({"seed": 2**32}, r"^seed 4294967296: expected at least 0 and at most 4294967295$"),

@@ -90,6 +90,45 @@ def test_what_a_generator_draws_itself_does_not_depend_on_the_batch(batch_size) 
     assert value == pytest.approx(gm.evaluate(noisy, None, ["gaps_ppl"])["gaps_ppl"].value, rel=1e-6)
 
 
+GENERATORS = """
+import numpy as np
+import torch
+
+
+class Painter(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        rng = np.random.default_rng(0)
+        self.weight = torch.nn.Parameter(torch.from_numpy(rng.normal(0, 0.4, (4, 3 * 8 * 8))))
+
+    def forward(self, z):
+        return torch.tanh(z.double() @ self.weight).view(-1, 3, 8, 8)
+
+
+def module():
+    return Painter()
+
+
+def source():
+    import genmetrics as gm
+
+    return gm.GeneratorSource(Painter(), z_size=4, num_samples=50, value_range=(-1, 1))
+
+
+def images():
+    return torch.zeros(5, 3, 8, 8, dtype=torch.uint8)
+"""
+
+
+@pytest.mark.parametrize("options", [{}, {"labels": "none"}])
+@pytest.mark.parametrize("made", ["module?z_size=4&num_samples=50&value_range=-1,1", "source"])
+def test_a_function_makes_the_generator(made, options, tmp_path) -> None:
+    (tmp_path / "painters.py").write_text(GENERATORS)
+    result = gm.evaluate(f"python:{tmp_path}/painters.py:{made}", None, ["gaps_ppl"], **options)["gaps_ppl"]
+    assert result.value == gm.evaluate(source(), None, ["gaps_ppl"])["gaps_ppl"].value
+    assert result.extra["num_steps"] == 50
+
+
 def test_no_image_is_generated_beside_the_steps(monkeypatch) -> None:
     painter = Painter()
     generated = []
@@ -155,6 +194,13 @@ class TestErrors:
     def test_images_that_no_generator_makes(self, image_folder) -> None:
         with pytest.raises(UsageError, match="is a folder, and a path length is of a generator: give a model file"):
             gm.evaluate(image_folder(3, 8, 8, 0), None, ["gaps_ppl"])
+
+    def test_a_function_that_makes_images(self, tmp_path) -> None:
+        (tmp_path / "painters.py").write_text(GENERATORS)
+        with pytest.raises(
+            UsageError, match=r"is an array, and a path length is of a generator: .*'python:file.py:make"
+        ):
+            gm.evaluate(f"python:{tmp_path}/painters.py:images", None, ["gaps_ppl"])
 
     def test_uint8_generator(self) -> None:
         def paint(z: torch.Tensor) -> torch.Tensor:

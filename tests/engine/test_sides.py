@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 
 import genmetrics as gm
 from genmetrics.errors import SourceError, StatisticsError, UsageError
+from genmetrics.extractors import EXTRACTORS
 from genmetrics.sources.base import ImageSource, SeededSource
 from genmetrics.types import Shard
 from support.blocks import NET, Blocks, registered_blocks
@@ -71,6 +73,46 @@ def test_other_splits_and_seeds_can_be_made_of_saved_statistics(pixels, saved):
     from_images = gm.evaluate(pixels[0], metrics=["isc"], extractor=NET, seed=5)
     assert values(gm.evaluate(saved[0], metrics=["isc"], extractor=NET, seed=5)) == values(from_images)
     assert values(gm.evaluate(saved[0], metrics=["isc"], extractor=NET, seed=6)) != values(from_images)
+
+
+class TestTheDefaultMetricsOfANetworkWithoutClasses:
+    @pytest.fixture
+    def bare(self, monkeypatch) -> str:
+        info = replace(EXTRACTORS.get(NET), id="bare.v1", features={"12": 12}, logits=None)
+        monkeypatch.setitem(EXTRACTORS._entries, info.id, info)
+        monkeypatch.setattr(Blocks, "features", info.features, raising=False)
+        return info.id
+
+    def test_leave_the_score_out_and_say_so(self, pixels, bare, tmp_path):
+        expected = (
+            f"of the default metrics isc was left out: it needs class logits, and extractor '{bare}' has none "
+            "(outputs: 12)"
+        )
+        report = gm.evaluate(*pixels, extractor=bare)
+        assert list(report.metrics) == [f"fd.{bare}", f"kid.{bare}"]
+        assert report.notes == (expected,)
+        files = tmp_path / "gen.safetensors", tmp_path / "ref.safetensors"
+        for images, path in zip(pixels, files, strict=True):
+            gm.compute_stats(images, ["fid"], extractor=bare).save(path)
+        from_files = gm.evaluate(*files)
+        assert list(from_files.metrics) == [f"fd.{bare}"]
+        assert from_files.notes[0] == expected and f"kid.{bare} could not be computed" in from_files.notes[1]
+        ev = gm.Evaluator(ref=pixels[1], extractor=bare, device="cpu")
+        ev.update(torch.from_numpy(pixels[0]).permute(0, 3, 1, 2))
+        assert ev.compute().notes == (expected,)
+
+    def test_with_nothing_left(self, pixels, bare):
+        with pytest.raises(
+            UsageError, match=r"^the default metric of one set is isc, which needs class .* -m vendi,rke$"
+        ):
+            gm.evaluate(pixels[0], extractor=bare)
+
+    def test_asked_for_it_is_refused(self, pixels, bare):
+        with pytest.raises(UsageError, match="metric 'isc' needs class logits"):
+            gm.evaluate(*pixels, ["fid", "isc"], extractor=bare)
+
+    def test_of_a_network_with_classes_nothing_is_said(self, pixels):
+        assert gm.evaluate(*pixels, extractor=NET).notes == ()
 
 
 class TestUnnamedStatistics:

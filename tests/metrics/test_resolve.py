@@ -111,6 +111,27 @@ def test_near_name_is_suggested(name: str, hint: str) -> None:
         resolve(name)
 
 
+@pytest.mark.parametrize(
+    ("name", "error", "message"),
+    [
+        (f"fid.{LITE}", UsageError, rf"on another network 'fid' is called 'fd'; ask for 'fd\.{LITE}'$"),
+        (f"fid_inf.{LITE}", UsageError, rf"on another network 'fid_inf' is called 'fd_inf'; ask for 'fd_inf\.{LITE}'$"),
+        (f"intra_fid.{LITE}", UsageError, rf"is called 'intra_fd'; ask for 'intra_fd\.{LITE}'$"),
+        (f"fid.{INCEPTION}", UsageError, r"'fid' is of that network; ask for 'fid'$"),
+        (f"fid_64.{LITE}", UsageError, rf"has no counterpart on other networks, on which there are: fd\.{LITE}, "),
+        (
+            f"prcd.{LITE}",
+            UnknownNameError,
+            rf"^unknown metric 'prcd\.{LITE}'; did you mean 'prc\.{LITE}' or 'prdc\.{LITE}'\?$",
+        ),
+        ("zzzz.hf:a/b", UnknownNameError, r"; known: authpct\.hf:a/b, .*, fd\.hf:a/b, "),
+    ],
+)
+def test_names_on_another_network_that_are_none(name: str, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        resolve(name)
+
+
 def test_far_name_lists_all() -> None:
     with pytest.raises(UnknownNameError, match=r"^unknown metric 'psnr'; known: .*\bfid, .*\bisc, .*\bkid\b"):
         resolve("psnr")

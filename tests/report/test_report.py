@@ -44,6 +44,12 @@ def report() -> Report:
 SIDE_KEYS = {"source", "kind", "num_samples", "digest", "skipped", "notes", "selection", "stats_file"}
 
 
+def test_is_a_collection_of_metric_ids(report: Report) -> None:
+    assert "fid" in report and "isc" not in report
+    assert list(report) == ["fid", "kid"] and len(report) == 2
+    assert [report[name].id for name in report] == list(report.metrics)
+
+
 def test_layout_of_the_file(report: Report) -> None:
     """DESIGN's layout, read back from the text; other programs depend on every key."""
     read = json.loads(report.to_json())

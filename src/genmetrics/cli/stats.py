@@ -43,8 +43,15 @@ def build_command(
     ],
     output: Output,
     metrics: Annotated[
-        str, typer.Option("-m", "--metrics", metavar="ID,ID", help="The metrics that will be asked for.")
-    ] = "fid,kid",
+        str | None,
+        typer.Option(
+            "-m",
+            "--metrics",
+            metavar="ID,ID",
+            help="The metrics that will be asked for. [default: fid,kid; of an .npz those of the two that it can hold]",
+            show_default=False,
+        ),
+    ] = None,
     extractor: options.Extractor = None,
     weights: options.Weights = None,
     device: options.Device = "auto",
@@ -75,15 +82,16 @@ def build_command(
     """
     with reporting_errors():
         from genmetrics import distributed
-        from genmetrics.engine.describe import needs_of
+        from genmetrics.engine.describe import by_sides, needs_in_file
         from genmetrics.engine.evaluate import compute_stats
         from genmetrics.files import check_writable
-        from genmetrics.stats.formats import check_can_hold, check_name, save_as
+        from genmetrics.stats.formats import check_can_hold, check_name, holds_moments_alone, save_as
 
         check_name(output)
         check_writable(output)
+        metrics = metrics or ("fid" if holds_moments_alone(output) else "fid,kid")
         cut = options.parse_shard(shard)
-        check_can_hold(output, needs_of(metrics, extractor, crop))
+        check_can_hold(output, needs_in_file(metrics, extractor, crop))
         joined = distributed.join_from_environment(options.backend_of(device))
         first = distributed.current_shard().index == 0
         try:
@@ -120,7 +128,10 @@ def build_command(
         given = {"--extractor": extractor, "--crop": crop, "--precision": precision if precision != "exact" else None}
         asked = [f" {name} {value}" for name, value in given.items() if value is not None]
         asked += [f" --weights {path}" for path in weights or []]
-        print(f"use it with: genmetrics eval GEN --ref {output} -m {metrics}{''.join(asked)}")
+        comparing, alone = by_sides(metrics, extractor)
+        for names, sides in ((comparing, f"GEN --ref {output}"), (alone, f"{output}")):
+            if names:
+                print(f"use it with: genmetrics eval {sides} -m {','.join(names)}{''.join(asked)}")
 
 
 @stats_app.command("merge")

@@ -15,7 +15,7 @@ from genmetrics.stats.parts import part_of_statistics
 from genmetrics.stats.stats import Stats, describe_need
 from genmetrics.types import UNKNOWN, ExtractorRecord, Need
 
-__all__ = ["Description", "describe", "need_in", "needs_of", "with_num_samples", "with_protocol"]
+__all__ = ["Description", "by_sides", "describe", "need_in", "needs_in_file", "with_num_samples", "with_protocol"]
 
 
 @dataclass(frozen=True)
@@ -55,13 +55,13 @@ def describe(stats: Stats) -> Description:
     return Description(
         stats,
         tuple(metric.id for metric in exact if not metric.unary),
-        tuple(metric.id for metric in exact),
+        tuple(metric.id for metric in computable(stats, stage="gen")),
         tuple(could_be),
     )
 
 
-def needs_of(metrics: str, extractor: str | None, crop: str | None) -> tuple[Need, ...]:
-    """What metrics need of a set.
+def needs_in_file(metrics: str, extractor: str | None, crop: str | None) -> tuple[Need, ...]:
+    """What metrics need of a statistics file: of the reference, or of the one set that they measure.
 
     Args:
         metrics: their names, with commas.
@@ -71,7 +71,23 @@ def needs_of(metrics: str, extractor: str | None, crop: str | None) -> tuple[Nee
     Raises:
         GenmetricsError: as ``evaluate``, for names that stand for nothing.
     """
-    return make_plan(metrics, extractor, Options.seed, True, crop).gen_needs
+    plan = make_plan(metrics, extractor, Options.seed, True, crop)
+    return tuple(dict.fromkeys(need for metric in plan.metrics for need in metric.ref_needs or metric.needs))
+
+
+def by_sides(metrics: str, extractor: str | None) -> tuple[list[str], list[str]]:
+    """The names of those metrics that compare two sets, and of those that are of one; as they were typed.
+
+    Args:
+        metrics: their names, with commas.
+        extractor: the network on which to compute them.
+
+    Raises:
+        GenmetricsError: as ``evaluate``, for names that stand for nothing.
+    """
+    names = [name.strip() for name in metrics.split(",") if name.strip()]
+    unary = {name: make_plan([name], extractor, Options.seed, True).metrics[0].unary for name in names}
+    return [name for name in unary if not unary[name]], [name for name in unary if unary[name]]
 
 
 def need_in(stats: Stats, metric: str) -> Need:

@@ -123,48 +123,45 @@ class Evaluator:
     def update(
         self,
         images: UInt8[Tensor, "n 3 h w"],
-        indices: Int64[Tensor, " n"] | None = None,
+        indices: Int64[Tensor, " n"] | Sequence[int] | None = None,
         *,
-        labels: Int64[Tensor, " n"] | None = None,
+        labels: Int64[Tensor, " n"] | Sequence[int] | None = None,
         captions: Sequence[str] | None = None,
     ) -> None:
         """Feed generated images.
 
         Args:
             images: (n, 3, h, w) uint8 RGB, 0..255, on any device.
-            indices: (n,) int64 numbers of the samples, unique over all calls and ranks; they order the samples
+            indices: (n,) integers, the numbers of the samples, unique over all calls and ranks; they order the samples
                 for KID's subsets and the Inception Score's splits. None counts them as they come, which is
                 the same numbers for any split into batches on one process.
-            labels: (n,) int64 classes, for metrics of single classes.
+            labels: (n,) integers, the classes, for metrics of single classes.
             captions: what each image is said to show, for CLIP scores.
 
         Raises:
             UsageError: if the images are not uint8 of that shape, something comes in another number than the images,
-                or only some calls give indices.
+                indices or labels are no integers, or only some calls give indices.
             StatisticsError: if a feature is NaN or infinite.
         """
         _check_images(images)
         shard = distributed.current_shard()
         if self._content.num_samples and self._own_indices != (indices is not None):
             raise UsageError("give indices in every update() or in none; counted and given ones would collide")
-        self._own_indices = indices is not None
-        if indices is None:
+        numbers = None if indices is None else _integers(indices, "indices", images.shape[0])
+        classes = None if labels is None else _integers(labels, "labels", images.shape[0])
+        if numbers is None:
             count = torch.arange(self._content.num_samples, self._content.num_samples + images.shape[0])
-            indices = count * shard.count + shard.index
-        for name, given in (("indices", indices), ("labels", labels)):
-            if given is not None and given.shape != (images.shape[0],):
-                raise UsageError(f"{images.shape[0]} images came with {name} of shape {tuple(given.shape)}")
+            numbers = count * shard.count + shard.index
         if captions is not None and len(captions) != images.shape[0]:
             raise UsageError(f"{images.shape[0]} images came with {len(captions)} captions")
-        indices = indices.to("cpu", torch.int64)
+        self._own_indices = indices is not None
         if captions is not None:
-            self._captions.update(zip(indices.tolist(), captions, strict=True))
-        if labels is not None:
-            labels = labels.to("cpu", torch.int64)
-            self._labels.update(labels, indices)
+            self._captions.update(zip(numbers.tolist(), captions, strict=True))
+        if classes is not None:
+            self._labels.update(classes, numbers)
         for feeder in self._feeders:
-            feeder.add(images, indices, labels)
-        self._content.update(images, indices)
+            feeder.add(images, numbers, classes)
+        self._content.update(images, numbers)
 
     def compute(self) -> Report:
         """The report on all images fed since the last ``reset``; feeding may go on afterwards.
@@ -197,8 +194,25 @@ class Evaluator:
             self._started,
             records=[ours, self._ref_records],
             cautions=self._cautions,
+            notes=self._plan.notes,
         )
         return drive(steps, None)
+
+
+def _integers(given: object, name: str, count: int) -> Int64[Tensor, " n"]:
+    """One integer for each image, on the CPU."""
+    try:
+        values = torch.as_tensor(given)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise UsageError(
+            f"{name} are a {type(given).__name__} of which no tensor can be made ({error}); expected one integer for "
+            "each image"
+        ) from error
+    if values.shape != (count,):
+        raise UsageError(f"{count} images came with {name} of shape {tuple(values.shape)}")
+    if count and (values.is_floating_point() or values.is_complex() or values.dtype == torch.bool):
+        raise UsageError(f"{name} are {values.dtype}; expected one integer for each image")
+    return values.to("cpu", torch.int64)
 
 
 def _check_images(images: Tensor) -> None:

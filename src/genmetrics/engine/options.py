@@ -11,6 +11,7 @@ from genmetrics.errors import UsageError
 from genmetrics.registry import did_you_mean
 from genmetrics.sources.captions import CaptionsLike
 from genmetrics.sources.crop import parse_crop
+from genmetrics.sources.labels import check_labels
 from genmetrics.types import AlphaPolicy, BadImagePolicy, Precision, Shard, Stage
 
 __all__ = ["Options"]
@@ -73,9 +74,12 @@ class Options:
             _check_number("num", self.num, 1, None)
         if self.crop is not None:
             parse_crop(self.crop)
-        if not isinstance(self.labels, str | Path):
-            for side in self.labels:
+        if isinstance(self.labels, Mapping):
+            for side, labels in self.labels.items():
                 _check_choice("labels of side", side, typing.get_args(Stage))
+                check_labels(labels, f"labels of side {side!r}")
+        else:
+            check_labels(self.labels)
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

@@ -19,6 +19,7 @@ from genmetrics.sources.base import ImageSource
 from genmetrics.sources.generator import GeneratorSource
 from genmetrics.sources.labels import LabelledSource
 from genmetrics.sources.noise import NoiseSpec
+from genmetrics.sources.python_source import PythonSource
 from genmetrics.sources.quantise import floats_to_unit, quantise
 from genmetrics.types import Need, Shard
 
@@ -53,12 +54,14 @@ def generator_of(source: ImageSource) -> GeneratorSource:
     Raises:
         UsageError: if its images come from something else.
     """
-    if isinstance(source, LabelledSource):
-        source = source.unlabelled
+    while isinstance(source, LabelledSource | PythonSource):
+        source = source.unlabelled if isinstance(source, LabelledSource) else source.made
     if not isinstance(source, GeneratorSource):
+        article = "an" if source.kind[0] in "aeiou" else "a"
         raise UsageError(
-            f"'{source.description}' is a {source.kind}, and a path length is of a generator: give a model file such "
-            "as 'torchscript:G.pt?z_size=128', or a GeneratorSource in Python"
+            f"'{source.description}' is {article} {source.kind}, and a path length is of a generator: give a model "
+            "file such as 'torchscript:G.pt?z_size=128', a function that makes one, such as "
+            "'python:file.py:make?z_size=128', or a GeneratorSource in Python"
         )
     return source
 

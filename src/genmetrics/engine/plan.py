@@ -16,7 +16,7 @@ from genmetrics.metrics.base import Metric
 from genmetrics.metrics.resolve import build_metrics
 from genmetrics.preprocess.crop_id import is_crop
 from genmetrics.stats.stats import Stats
-from genmetrics.types import UNKNOWN, ExtractorInfo, Need
+from genmetrics.types import UNKNOWN, ExtractorInfo, Need, Stage
 
 __all__ = [
     "MAKES_ALL",
@@ -43,9 +43,15 @@ _ALONE = ("isc",)
 
 @dataclass(frozen=True)
 class Plan:
-    """The metrics of a run, in the order of the report."""
+    """The metrics of a run, in the order of the report.
+
+    Attributes:
+        metrics: what is computed.
+        notes: what a reader must know of the choice.
+    """
 
     metrics: tuple[Metric, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def gen_needs(self) -> tuple[Need, ...]:
@@ -83,7 +89,7 @@ def make_plan(
 
     Args:
         metrics: ids, or one string of them with commas; None takes ``fid,kid,isc`` with a reference and
-            ``isc`` without one.
+            ``isc`` without one, as far as the network allows; a note says what it does not.
         extractor: the network on which to compute them; None takes each metric's own.
         seed: of every random choice.
         has_reference: whether there is a set to compare with.
@@ -93,10 +99,10 @@ def make_plan(
         UnknownNameError: if a name stands for nothing.
         UsageError: if nothing is asked for, or a metric needs a reference and there is none.
     """
-    names = _names(metrics, has_reference)
+    names, notes = _default(extractor, has_reference) if metrics is None else (_names(metrics), ())
     if not names:
         raise UsageError("no metric was asked for; for example: -m fid,kid (`genmetrics list metrics` has them all)")
-    plan = Plan(tuple(build_metrics(names, extractor, EXTRACTORS.get, seed, crop)))
+    plan = Plan(tuple(build_metrics(names, extractor, EXTRACTORS.get, seed, crop)), notes)
     comparing = [metric.id for metric in plan.metrics if not metric.unary]
     if comparing and not has_reference:
         raise UsageError(
@@ -120,10 +126,25 @@ def check_per_image(plan: Plan) -> None:
         )
 
 
-def _names(metrics: Sequence[str] | str | None, has_reference: bool) -> list[str]:
-    """The names that were typed, or those of the default."""
-    if metrics is None:
-        return [*(_WITH_REFERENCE if has_reference else _ALONE)]
+def _default(extractor: str | None, has_reference: bool) -> tuple[list[str], tuple[str, ...]]:
+    """The default metrics that an extractor allows, and a note of those that it does not."""
+    names = [*(_WITH_REFERENCE if has_reference else _ALONE)]
+    network = None if extractor is None else EXTRACTORS.get(extractor)
+    if network is None or network.pairs or network.logits is not None:
+        return names, ()
+    lost = [name for name in names if METRICS.get(name).role == "logits"]
+    why = f"class logits, and extractor {network.id!r} has none (outputs: {', '.join(network.features)})"
+    if lost == names:
+        raise UsageError(
+            f"the default metric of one set is {', '.join(lost)}, which needs {why}; add '--ref REF' (Python: "
+            "ref=...), or ask for a metric of one set that it allows: -m vendi,rke"
+        )
+    kept = [name for name in names if name not in lost]
+    return kept, (f"of the default metrics {', '.join(lost)} was left out: it needs {why}",)
+
+
+def _names(metrics: Sequence[str] | str) -> list[str]:
+    """The names that were typed."""
     given = metrics.split(",") if isinstance(metrics, str) else metrics
     return [name.strip() for name in given if name.strip()]
 
@@ -134,7 +155,7 @@ def as_typed(metric: str) -> str:
     return f"{base} --crop {crop}" if base and is_crop(crop) else metric
 
 
-def computable(stats: Stats, *, widths_only: bool = False) -> list[Metric]:
+def computable(stats: Stats, *, widths_only: bool = False, stage: Stage = "ref") -> list[Metric]:
     """The metrics for which statistics hold what is needed of a set, in the order of the registry.
 
     Nothing is run or fetched for an extractor that the statistics name.
@@ -142,6 +163,7 @@ def computable(stats: Stats, *, widths_only: bool = False) -> list[Metric]:
     Args:
         stats: the statistics.
         widths_only: take unnamed statistics for whatever has their width, which only a metric's own name decides.
+        stage: the side that the set is to be; those of one set need it of the generated side alone, and count for both.
     """
     infos = list(METRICS.entries())
 
@@ -167,7 +189,7 @@ def computable(stats: Stats, *, widths_only: bool = False) -> list[Metric]:
         for metric in build_metrics(names, None, lookup, seed, crop)
         if all(
             could_meet(stats, need, lookup) if widths_only else stats.meets(need)
-            for need in metric.ref_needs or metric.needs
+            for need in (metric.needs if stage == "gen" else metric.ref_needs or metric.needs)
         )
         and (stats.labels is not None or not metric.needs_labels)
     ]

@@ -271,9 +271,10 @@ def _what_can_be(plan: Plan, gen: Side, ref: Side | None) -> tuple[Plan, tuple[s
     )
     compares = [metric for metric in kept if not metric.unary]
     if len(kept) == len(plan.metrics) or (ref is not None and not compares) or not kept:
-        return plan, ()
+        return plan, plan.notes
     left_out = ", ".join(metric.id for metric in plan.metrics if metric not in kept)
-    return Plan(kept), (
+    return Plan(kept, plan.notes), (
+        *plan.notes,
         f"of the default metrics {left_out} could not be computed: the given statistics do not hold what it takes; "
         "`genmetrics stats show` says what they hold",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from genmetrics.errors import UnknownNameError, UsageError
+from genmetrics.errors import GenmetricsError, UnknownNameError, UsageError
 from genmetrics.metrics import METRICS
 from genmetrics.metrics.base import Metric
 from genmetrics.preprocess.crop_id import is_crop
@@ -59,8 +59,28 @@ def resolve_metric(name: str, extractor: str | None, lookup: Lookup) -> MetricIn
             f"metric {name!r} is a family of metrics; ask for {generic[family].id!r}, or name the network: "
             f"'{name}.efficientnet-lite0.in1k'"
         )
+    if named_extractor:
+        raise _no_family(name, family, named_extractor, [*generic])
     hint = did_you_mean(name, [*METRICS])
     raise UnknownNameError(f"unknown metric {name!r}; {hint}")
+
+
+def _no_family(name: str, family: str, network: str, families: list[str]) -> GenmetricsError:
+    """What to say of ``<family>.<network>`` where there is no such family."""
+    if family not in METRICS:
+        return UnknownNameError(f"unknown metric {name!r}; {did_you_mean(family, families, f'.{network}')}")
+    info = METRICS.get(family)
+    if network == info.extractor:
+        return UsageError(f"metric {name!r}: {family!r} is of that network; ask for {family!r}")
+    if info.generic is None:
+        usable = ", ".join(f"{known}.{network}" for known in families)
+        return UsageError(
+            f"metric {name!r}: {family!r} is a layer or variant of {info.extractor!r} and has no counterpart on other "
+            f"networks, on which there are: {usable}"
+        )
+    return UsageError(
+        f"metric {name!r}: on another network {family!r} is called {info.generic!r}; ask for '{info.generic}.{network}'"
+    )
 
 
 def _after_crop(info: MetricInfo, crop: str | None) -> MetricInfo:

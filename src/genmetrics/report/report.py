@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -64,6 +64,18 @@ class Report:
         except KeyError:
             hint = did_you_mean(name, list(self.metrics))
             raise UnknownNameError(f"the report has no metric {name!r}; {hint}") from None
+
+    def __contains__(self, name: object) -> bool:
+        """Whether the run computed a metric."""
+        return name in self.metrics
+
+    def __iter__(self) -> Iterator[str]:
+        """The ids of the metrics, in their order."""
+        return iter(self.metrics)
+
+    def __len__(self) -> int:
+        """How many metrics there are."""
+        return len(self.metrics)
 
     @property
     def warnings(self) -> tuple[str, ...]:

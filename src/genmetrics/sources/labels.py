@@ -17,7 +17,7 @@ from genmetrics.sources.loader import ItemSource
 from genmetrics.sources.names import some
 from genmetrics.types import Fingerprint, Shard
 
-__all__ = ["LabelledSource", "label_source"]
+__all__ = ["LabelledSource", "check_labels", "label_source"]
 
 _WORDS = ("auto", "folders", "none")
 _EXTENSIONS = (".json", ".csv", ".tsv", ".npy")
@@ -105,6 +105,23 @@ def _with(source: ImageSource, labels: ClassLabels | None) -> ImageSource:
     return LabelledSource(source, labels)
 
 
+def check_labels(labels: object, name: str = "labels") -> None:
+    """Check that labels are given as a word or a path.
+
+    Args:
+        labels: what was given.
+        name: of the argument, for the message.
+
+    Raises:
+        UsageError: if they are anything else, such as the labels themselves.
+    """
+    if not isinstance(labels, str | Path):
+        raise UsageError(
+            f"{name} is a {type(labels).__name__}; expected {', '.join(_WORDS)}, or the path of a "
+            f"{', '.join(_EXTENSIONS)} file: numpy.save('labels.npy', labels) writes one of an integer for each image"
+        )
+
+
 def label_source(source: ImageSource, labels: str | Path) -> ImageSource:
     """The source with the labels that were asked for.
 
@@ -119,6 +136,7 @@ def label_source(source: ImageSource, labels: str | Path) -> ImageSource:
         SourceError: if the labels are not one for each image.
         UsageError: if ``labels`` is none of these, or cannot be had of such a source.
     """
+    check_labels(labels)
     if labels == "auto":
         if isinstance(source, ItemSource) and source.label_problem:
             raise SourceError(

@@ -71,6 +71,11 @@ class PythonSource(SeededSource):
     def __len__(self) -> int:
         return len(self._inner)
 
+    @property
+    def made(self) -> ImageSource:
+        """What the function made, opened."""
+        return self._inner
+
     def fingerprint(self) -> Fingerprint:
         """Without a digest: code cannot be known."""
         return Fingerprint(self.kind, self.description, None)

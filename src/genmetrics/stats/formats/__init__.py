@@ -25,6 +25,7 @@ __all__ = [
     "check_can_hold",
     "check_name",
     "holds_images",
+    "holds_moments_alone",
     "is_statistics",
     "load_stats",
     "save_as",
@@ -71,6 +72,13 @@ def check_can_hold(path: Path, needs: Sequence[Need]) -> None:
     from genmetrics.stats.formats import write
 
     write.check_can_hold(path, needs)
+
+
+def holds_moments_alone(path: Path) -> bool:
+    """Whether a file of that name holds a mean and covariance alone; see ``write.holds_moments_alone``."""
+    from genmetrics.stats.formats import write
+
+    return write.holds_moments_alone(path)
 
 
 def save_as(stats: Stats, path: str | Path, need: Need | None = None) -> None:

@@ -24,8 +24,8 @@ __all__ = ["load_npz"]
 
 _EXPECTED = "expected 'mu' and 'sigma', or features as 'feats' or 'pool_3'"
 _ADM_NOTE = (
-    "in ADM's reference files, 'mu' and 'sigma' are of the whole training set; the images of 'arr_0' are others "
-    "and were not read"
+    "in ADM's reference files, 'mu' and 'sigma' are of the whole training set; the images of 'arr_0' are not what "
+    "these statistics are of"
 )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from genmetrics.accumulators.build import NO_FEATURES
 from genmetrics.accumulators.feature_bank import FeatureBank
 from genmetrics.accumulators.moments import Moments
 from genmetrics.errors import StatisticsError, UsageError
@@ -15,9 +16,9 @@ from genmetrics.files import write_atomically
 from genmetrics.stats.formats import check_name
 from genmetrics.stats.formats.own_npz import METADATA, metadata_of
 from genmetrics.stats.stats import Stats, describe_need
-from genmetrics.types import Need
+from genmetrics.types import Need, same_features
 
-__all__ = ["check_can_hold", "save_as", "write_npz"]
+__all__ = ["check_can_hold", "holds_moments_alone", "save_as", "write_npz"]
 
 _KID_ENDING = "_kid.npz"
 
@@ -84,14 +85,32 @@ def write_npz(stats: Stats, path: Path, need: Need | None = None) -> None:
 
 
 def check_can_hold(path: Path, needs: Sequence[Need]) -> None:
-    """Raise if a file of that name could not hold statistics that meet these needs.
+    """Raise if a file of that name could not hold statistics that meet all of these needs.
 
     Raises:
-        StatisticsError: if it holds a kind that is not among them.
+        StatisticsError: if it holds another kind.
         UsageError: if it holds one of a kind, and there are several.
     """
-    if path.suffix == ".npz":
-        _chosen(needs, path, "what was asked for")
+    if path.suffix != ".npz":
+        return
+    chosen = _chosen(needs, path, "what was asked for")
+
+    def held(need: Need) -> bool:
+        made = chosen.accumulator == "feature_bank" and need.accumulator not in NO_FEATURES
+        return same_features(need, chosen) and (made or (need.accumulator, need.options) == (chosen.accumulator, ()))
+
+    lost = [describe_need(need) for need in needs if not held(need)]
+    if lost:
+        raise StatisticsError(
+            f"'{path}' would hold {describe_need(chosen)} alone, and the metrics that were asked for also need: "
+            f"{', '.join(lost)}. Write '{path.with_suffix('.safetensors')}', which holds it all, or leave these "
+            "metrics out"
+        )
+
+
+def holds_moments_alone(path: Path) -> bool:
+    """Whether a file of that name holds a mean and covariance and nothing else."""
+    return path.suffix == ".npz" and _kind(path) == "moments"
 
 
 def _kind(path: Path) -> str:
