@@ -19,9 +19,12 @@ __all__ = ["Registry", "did_you_mean", "load_target"]
 
 Entry = TypeVar("Entry")
 
+#: Letters from which a beginning tells what was meant.
+_LEAST = 3
+
 
 def did_you_mean(name: str, known: list[str], ending: str = "") -> str:
-    """A sentence that names the nearest known names, or all of them if none is near.
+    """A sentence that names the nearest known names, or those that begin so, or all of them if there are none.
 
     Args:
         name: what was typed.
@@ -29,6 +32,8 @@ def did_you_mean(name: str, known: list[str], ending: str = "") -> str:
         ending: what follows each name that the sentence names.
     """
     near = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.6)
+    if not near and len(name) >= _LEAST:
+        near = [entry for entry in known if entry.startswith(name.lower())][:3]
     if near:
         return f"did you mean {' or '.join(repr(entry + ending) for entry in near)}?"
     return f"known: {', '.join(entry + ending for entry in sorted(known))}"

@@ -93,6 +93,14 @@ def test_missing_inception_weights_take_three_lines_and_no_image(genmetrics, tmp
         ((*LITE, "--device", "cuda:99"), "device 'cuda:99' was asked for"),
         ((*LITE, "--device", "gpu"), "unknown device 'gpu'; expected auto, cpu, cuda, cuda:N or mps"),
         ((*LITE, "--weights", "no.pth"), "weights 'no.pth' for extractor 'efficientnet-lite0.in1k': no such file"),
+        (
+            (*LITE, "--weights", "incept=no.pth"),
+            "there is no extractor 'incept', and no file of that whole name; did you mean 'inception-v3.tf2015'?",
+        ),
+        (
+            (*LITE, "--weights", "runs/lr=3/no.pth"),
+            "weights 'runs/lr=3/no.pth' for extractor 'efficientnet-lite0.in1k'",
+        ),
         ((*LITE, "--weights", "a.pth", "--weights", "b.pth"), "with several, write each as EXTRACTOR=PATH"),
         (
             (*LITE, "--weights", "inception-v3.tf2015=no.pth"),

@@ -106,8 +106,8 @@ Labels = Annotated[
     typer.Option(
         "--labels",
         metavar="[gen=|ref=]WHAT",
-        help="Where the images' classes come from: auto (what the container says), folders, none, or a .json, .csv or "
-        ".npy file. [default: auto]",
+        help="Where the images' classes come from: auto (what the container says), folders, none, or a .json, .csv, "
+        ".tsv or .npy file. [default: auto]",
         show_default=False,
     ),
 ]
@@ -122,8 +122,9 @@ _SIDES: tuple[Stage, ...] = ("gen", "ref")
 
 def parse_weights(given: list[str]) -> dict[str, Path] | str | None:
     """``EXTRACTOR=PATH`` by extractor, or a lone PATH for the one extractor in use."""
-    from genmetrics.errors import UsageError
+    from genmetrics.errors import UnknownNameError, UsageError
     from genmetrics.extractors import EXTRACTORS
+    from genmetrics.registry import did_you_mean
 
     named: dict[str, Path] = {}
     lone: list[str] = []
@@ -131,6 +132,11 @@ def parse_weights(given: list[str]) -> dict[str, Path] | str | None:
         extractor, _, path = entry.partition("=")
         if path and (extractor in EXTRACTORS or EXTRACTORS.makes(extractor)):
             named[extractor] = Path(path)
+        elif path and extractor and "/" not in extractor and not Path(entry).exists():
+            raise UnknownNameError(
+                f"--weights {entry}: there is no extractor {extractor!r}, and no file of that whole name; "
+                f"{did_you_mean(extractor, list(EXTRACTORS))}"
+            )
         else:
             lone.append(entry)
     if lone and (named or len(lone) > 1):

@@ -80,7 +80,7 @@ def test_a_reference_file_of_adm(adm: tuple[Path, dict[str, np.ndarray]]) -> Non
     assert stats.side.kind == "ADM reference npz"
     assert stats.num_samples is None
     assert stats.extractors == {INCEPTION: ExtractorRecord(None, None, None, {TF1: {}})}
-    assert "the images of 'arr_0' are others and were not read" in stats.side.notes[0]
+    assert "the images of 'arr_0' are not what these statistics are of" in stats.side.notes[0]
     for need, suffix in zip(stats.accumulators, ("", "_s"), strict=True):
         np.testing.assert_array_equal(stats.get(need).mean().numpy(), arrays[f"mu{suffix}"])
         np.testing.assert_allclose(stats.get(need).covariance().numpy(), arrays[f"sigma{suffix}"], rtol=0, atol=1e-15)
