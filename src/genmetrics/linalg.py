@@ -1,10 +1,8 @@
-"""Matrix functions behind the metrics: pure functions of float64 tensors, and products of float32 that are IEEE's."""
+"""Matrix functions behind the metrics: pure functions of float64 tensors."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Float64
@@ -15,7 +13,6 @@ from genmetrics.errors import StatisticsError
 __all__ = [
     "centred_row_factor",
     "covariance_factor",
-    "ieee_products",
     "nuclear_norm_of_product",
     "polynomial_kernel",
     "unit_rows",
@@ -47,37 +44,6 @@ def covariance_factor(sigma: Float64[Tensor, "d d"]) -> Float64[Tensor, "d d"]:
         values, vectors = torch.linalg.eigh(sigma)
         factor = values.clamp(min=0).sqrt()[:, None] * vectors.T
     return factor
-
-
-@contextmanager
-def ieee_products(device: torch.device) -> Iterator[None]:
-    """Compute products of float32 matrices without TF32 or bfloat16, whatever the process has chosen.
-
-    Its switches are put back afterwards, and its autocast does not reach in here.
-
-    Args:
-        device: where the products are computed.
-    """
-    with torch.autocast(device.type, enabled=False):
-        if not hasattr(torch.backends.cudnn, "conv"):  # before torch 2.9
-            before = torch.get_float32_matmul_precision()
-            try:
-                torch.set_float32_matmul_precision("highest")
-                yield
-            finally:
-                torch.set_float32_matmul_precision(before)
-            return
-        # These, and not torch.get_float32_matmul_precision: that refuses to answer once somebody has used these.
-        backends: Any = torch.backends
-        switches = [backends.cuda.matmul, backends.mkldnn.matmul]
-        chosen = [switch.fp32_precision for switch in switches]
-        try:
-            for switch in switches:
-                switch.fp32_precision = "ieee"
-            yield
-        finally:
-            for switch, value in zip(switches, chosen, strict=True):
-                switch.fp32_precision = value
 
 
 def nuclear_norm_of_product(a: Float64[Tensor, "p d"], b: Float64[Tensor, "q d"]) -> float:

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from genmetrics.errors import UsageError
 from genmetrics.extractors import EXTRACTORS
-from genmetrics.extractors.precision import computing_at
 from genmetrics.extractors.weights import WeightsFile
+from genmetrics.precision import computing_at
 from genmetrics.preprocess.spec import Preprocess, get_preprocess
 from genmetrics.registry import load_target
 from genmetrics.types import ExtractorInfo, Precision

@@ -18,8 +18,8 @@ from genmetrics.extractors.captions import CaptionExtractor
 from genmetrics.extractors.clip_tokens import BEGIN, CONTEXT, END, NUM_TOKENS, CaptionTokens, load_tokenizer
 from genmetrics.extractors.layouts import relabel
 from genmetrics.extractors.on_transformers import TransformersExtractor, without_transformers
-from genmetrics.extractors.precision import computing_at
 from genmetrics.extractors.weights import fresh_module, load_state_dict
+from genmetrics.precision import computing_at
 from genmetrics.types import Precision
 
 __all__ = ["CLIPSizes", "CLIPViTB16", "CLIPViTB32", "CLIPViTL14", "CLIPViTL14At336"]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from genmetrics.errors import UsageError
 from genmetrics.extractors.base import Extractor
-from genmetrics.extractors.precision import computing_at
+from genmetrics.precision import computing_at
 
 __all__ = ["PairExtractor"]
 

@@ -16,9 +16,19 @@ from genmetrics.metrics.base import Metric, SetStatistics, require_samples
 from genmetrics.metrics.kernel_sums import float64_tiles
 from genmetrics.types import MetricInfo, MetricResult, Need
 
-__all__ = ["KernelDistance", "kernel_distances"]
+__all__ = ["KernelDistance", "kernel_distances", "kid_kernel"]
 
 _DEGREE, _COEF0 = 3, 1.0
+
+
+def kid_kernel(x: Float64[Tensor, "n d"], y: Float64[Tensor, "m d"]) -> Float64[Tensor, "n m"]:
+    """KID's kernel (x·y/d + 1)³ of all pairs of rows.
+
+    Args:
+        x: (n, d) float64.
+        y: (m, d) float64.
+    """
+    return polynomial_kernel(x, y, _DEGREE, 1.0 / x.shape[1], _COEF0)
 
 
 def kernel_distances(
@@ -68,21 +78,16 @@ def _kernel_sums(
     a: Tensor, b: Tensor, of_a: Int64[Tensor, "subsets size"], of_b: Int64[Tensor, "subsets size"]
 ) -> Float64[Tensor, " subsets"]:
     """Σ k(x, y) over x in each subset of a and y in the same-numbered subset of b."""
-    gamma = 1.0 / a.shape[1]
     if a.shape[0] * b.shape[0] > of_a.shape[0] * of_a.shape[1] ** 2:
         return torch.stack(
-            [
-                polynomial_kernel(a[i].to(torch.float64), b[j].to(torch.float64), _DEGREE, gamma, _COEF0).sum()
-                for i, j in zip(of_a, of_b, strict=True)
-            ]
+            [kid_kernel(a[i].to(torch.float64), b[j].to(torch.float64)).sum() for i, j in zip(of_a, of_b, strict=True)]
         )
     # Each pair of samples is in many subsets: compute its kernel once, and let membership matrices do the sums.
     in_a, in_b = _membership(of_a, a.shape[0]), _membership(of_b, b.shape[0])
     total = torch.zeros(of_a.shape[0], dtype=torch.float64)
     for here, x in float64_tiles(a):
         for there, y in float64_tiles(b):
-            kernel = polynomial_kernel(x, y, _DEGREE, gamma, _COEF0)
-            total += ((kernel @ in_b[there]) * in_a[here]).sum(dim=0)
+            total += ((kid_kernel(x, y) @ in_b[there]) * in_a[here]).sum(dim=0)
     return total
 
 

@@ -9,14 +9,12 @@ from torch import Tensor
 
 from genmetrics.accumulators.feature_bank import FeatureBank
 from genmetrics.errors import StatisticsError
-from genmetrics.linalg import polynomial_kernel
 from genmetrics.metrics.base import Metric, SetStatistics
+from genmetrics.metrics.kernel import kid_kernel
 from genmetrics.metrics.kernel_sums import sums_between, sums_within
 from genmetrics.types import MetricInfo, MetricResult, Need
 
 __all__ = ["FullKernelDistance", "KernelEstimate", "full_kernel_distance"]
-
-_DEGREE, _COEF0 = 3, 1.0
 
 
 class KernelEstimate(NamedTuple):
@@ -56,12 +54,8 @@ def full_kernel_distance(gen: Float32[Tensor, "n d"], ref: Float32[Tensor, "m d"
             f"the full kernel distance and its error bar need at least 3 images on each side; given are {n} generated "
             f"and {m} reference images. Add images"
         )
-
-    def kernel(x: Tensor, y: Tensor) -> Tensor:
-        return polynomial_kernel(x, y, _DEGREE, 1.0 / x.shape[1], _COEF0)
-
-    within_gen, within_ref = sums_within(gen, kernel), sums_within(ref, kernel)
-    gen_between, ref_between = sums_between(gen, ref, kernel)
+    within_gen, within_ref = sums_within(gen, kid_kernel), sums_within(ref, kid_kernel)
+    gen_between, ref_between = sums_between(gen, ref, kid_kernel)
     total = within_gen.sum() / (n * (n - 1)) + within_ref.sum() / (m * (m - 1)) - 2 * gen_between.sum() / (n * m)
     variance = _jackknife(within_gen, gen_between, m) + _jackknife(within_ref, ref_between, n)
     return KernelEstimate(float(total), variance**0.5)

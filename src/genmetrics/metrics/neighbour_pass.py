@@ -15,10 +15,10 @@ import torch
 from jaxtyping import Bool, Float32, Float64, Int64
 from torch import Tensor
 
-from genmetrics.linalg import ieee_products
 from genmetrics.metrics.neighbour_balls import BallCounter, Radii
 from genmetrics.metrics.neighbour_search import Nearest
 from genmetrics.metrics.neighbour_spaces import Cosines, Distances, Weighted, paired_points
+from genmetrics.precision import computing_at
 
 __all__ = [
     "Answers",
@@ -134,7 +134,7 @@ def answer(
     """
     asked = list(dict.fromkeys(questions))
     device = torch.device("cpu") if device is None else device
-    with ieee_products(device), torch.no_grad():
+    with computing_at("exact", device), torch.no_grad():
         return _answer(asked, gen, ref, device, max(1, math.isqrt(tile_bytes // _BYTES_PER_PAIR)))
 
 

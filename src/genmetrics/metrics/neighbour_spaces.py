@@ -102,7 +102,7 @@ def _points(side: Tensor, centre: Tensor, scale: float, coefficient: float, step
 def _rounding_of_inputs(device: torch.device) -> float:
     """The relative rounding of a factor before it is multiplied: none in float32, but in TF32 and bfloat16.
 
-    The pass asks for float32 (``ieee_products``), whatever the process has chosen. Should a device not obey, this
+    The pass asks for float32 (``computing_at``), whatever the process has chosen. Should a device not obey, this
     product tells, and the bounds are wide enough for it.
     """
     ones = torch.eye(64, dtype=torch.float32, device=device)

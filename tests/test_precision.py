@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from genmetrics.extractors.base import load_extractor
-from genmetrics.extractors.precision import computing_at
+from genmetrics.precision import computing_at
 
 CPU = torch.device("cpu")
 
