@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +17,7 @@ from genmetrics.extractors.backends import choose, openvino_backend
 from genmetrics.extractors.backends.lowering import CannotLowerError, lower
 from genmetrics.extractors.base import Extractor, load_extractor
 
+_CI = ("CI", "TF_BUILD", "JENKINS_URL", "GITHUB_ACTIONS")
 CPU = torch.device("cpu")
 WANTED = {
     "inception-v3.tf2015": ("64", "192", "768", "2048", "2023", "logits", "logits_unbiased"),
@@ -172,6 +177,29 @@ def test_damaged_weights_are_no_zeros(inception_weights, tmp_path):
     extractor = _loaded("inception-v3.tf2015", tmp_path / "nan.pth", "exact", "openvino")
     with pytest.raises(StatisticsError, match="features '2048' of a test image contain NaN"):
         extractor.run(torch.zeros(1, 3, 299, 299), ("2048",))
+
+
+def test_nothing_is_reported_to_openvinos_makers(tmp_path):
+    """Importing openvino by itself writes an identifier to the home folder and sends an event."""
+    code = (
+        "import socket, sys\n"
+        "def refused(*arguments): raise AssertionError('a connection')\n"
+        "socket.socket.connect = socket.create_connection = refused\n"
+        "import {module}\n"
+        "print('openvino_telemetry' in sys.modules, 'openvino' in sys.modules)\n"
+    )
+    # CI environments are left alone by the package, which would hide what this looks for.
+    env = {key: value for key, value in os.environ.items() if key not in _CI} | {"HOME": str(tmp_path)}
+
+    def run(module):
+        command = [sys.executable, "-c", code.format(module=module)]
+        ended = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
+        return ended.stdout.split(), sorted(path.name for path in tmp_path.rglob("*openvino*"))
+
+    assert run("genmetrics.extractors.backends.openvino_backend") == (["False", "True"], [])
+    # The negative control: what it does where nobody keeps it from it, if it is there at all.
+    if importlib.util.find_spec("openvino_telemetry") is not None:
+        assert run("openvino")[0] == ["True", "True"]
 
 
 class TestChoice:

@@ -11,11 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import openvino
 import torch
 from jaxtyping import Float32
-from openvino import opset13 as ops
 from torch import Tensor, nn
+
+from genmetrics.extractors.backends.openvino_package import openvino
+from genmetrics.extractors.backends.openvino_package import operations as ops
 
 __all__ = ["CannotLowerError", "Lowered", "lower"]
 
@@ -32,7 +33,7 @@ class Lowered(NamedTuple):
         outputs: what torch gave for the example.
     """
 
-    model: openvino.Model
+    model: Any
     outputs: list[Tensor]
 
 

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-import openvino
 import torch
 from jaxtyping import Float32
 from torch import Tensor, nn
@@ -21,6 +20,7 @@ from genmetrics.errors import DeviceError, StatisticsError
 from genmetrics.extractors.backends.base import Backend, MakeNetwork, Pending
 from genmetrics.extractors.backends.folding import fold_norms
 from genmetrics.extractors.backends.lowering import CannotLowerError, lower
+from genmetrics.extractors.backends.openvino_package import openvino
 from genmetrics.precision import computing_at
 from genmetrics.types import Precision
 
