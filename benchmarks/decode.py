@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import io
 import sys
 import tempfile
 import time
@@ -48,6 +49,8 @@ THREADS = {workers: f"genmetrics, batches, {workers} decoding thread{'s' * (work
 PROCESSES = "the same in 2 processes of torch's DataLoader"
 PILLOW = "Pillow: np.asarray(Image.open(path).convert('RGB'))"
 SIMPLEJPEG = "simplejpeg (libjpeg-turbo), strict"
+HASHED = "genmetrics, image by image, channels one after another and hashed"
+SIMPLEJPEG_HASHED = "simplejpeg for the pixels, and the same for all the rest"
 TORCH_FIDELITY = "torch-fidelity 0.4.0's dataset"
 PYTORCH_FID = "pytorch-fid 0.3.0's dataset"
 CLEAN_FID = "clean-fid 0.1.35's dataset, without its resize"
@@ -108,7 +111,7 @@ def of_files(file_format: str, side: int, count: int, rounds: int) -> list[dict[
         in_main_thread = consumer(what, cases[THREADS[2]], count)
     pairs = [(ONE_BY_ONE, PILLOW), (ONE_BY_ONE, TORCH_FIDELITY), (ONE_BY_ONE, PYTORCH_FID), (ONE_BY_ONE, CLEAN_FID)]
     pairs += [(THREADS[1], TORCH_FIDELITY), (THREADS[2], THREADS[1]), (THREADS[2], PROCESSES), (THREADS[2], LOADER)]
-    pairs += [(ONE_BY_ONE, SIMPLEJPEG)] * (SIMPLEJPEG in cases)
+    pairs += [(ONE_BY_ONE, SIMPLEJPEG), (HASHED, SIMPLEJPEG_HASHED)] if SIMPLEJPEG in cases else []
     rows = [row(what, timings, digests, ours, peer, count) for ours, peer in pairs]
     return [*rows, in_main_thread]
 
@@ -134,7 +137,28 @@ def file_cases(paths: list[Path], source: ImageSource, file_format: str) -> dict
         import simplejpeg
 
         cases[SIMPLEJPEG] = lambda: (simplejpeg.decode_jpeg(path.read_bytes(), strict=True) for path in paths)
+        cases[SIMPLEJPEG_HASHED] = lambda: (by_simplejpeg(path) for path in paths)
+        cases[HASHED] = lambda: (hashed(decode_file(path, "drop").pixels) for path in paths)
     return cases
+
+
+def hashed(pixels: np.ndarray) -> np.ndarray:
+    planes = np.ascontiguousarray(pixels.transpose(2, 0, 1))
+    image_hash(planes)
+    return pixels
+
+
+def by_simplejpeg(path: Path) -> np.ndarray:
+    """What a decoder in Pillow's place would have to do: Pillow still judges the head of the file."""
+    import simplejpeg
+
+    data = path.read_bytes()
+    with Image.open(io.BytesIO(data)) as head:
+        size = head.size
+    pixels = simplejpeg.decode_jpeg(data, "RGBX", strict=True)
+    image = Image.frombuffer("RGBX", size, pixels, "raw", "RGBX", 0, 1)
+    planes = b"".join([image.tobytes("raw", channel) for channel in "RGB"])
+    return hashed(np.frombuffer(planes, dtype=np.uint8).reshape(3, size[1], size[0]).transpose(1, 2, 0))
 
 
 def by_pillow(path: Path) -> np.ndarray:
