@@ -11,6 +11,7 @@ __all__ = [
     "UNKNOWN",
     "AlphaPolicy",
     "BadImagePolicy",
+    "DecodePolicy",
     "ExtractorInfo",
     "ExtractorRecord",
     "Fingerprint",
@@ -36,6 +37,7 @@ UNKNOWN = "unknown"
 Precision = Literal["exact", "tf32", "bf16"]
 AlphaPolicy = Literal["drop", "white", "black"]
 BadImagePolicy = Literal["error", "skip"]
+DecodePolicy = Literal["pillow", "gpu"]
 Stage = Literal["gen", "ref"]
 
 

@@ -19,6 +19,7 @@ from genmetrics.errors import UsageError
         ({"precision": "fp32"}, r"^precision 'fp32': did you mean 'tf32'\?$"),
         ({"precision": "half"}, r"^precision 'half': known: bf16, exact, tf32$"),
         ({"alpha": "whte"}, r"^alpha 'whte': did you mean 'white'\?$"),
+        ({"decode": "gpuu"}, r"^decode 'gpuu': did you mean 'gpu'\?$"),
         ({"on_bad_image": "skp"}, r"^on_bad_image 'skp': did you mean 'skip'\?$"),
         ({"batch_size": 0}, r"^batch_size 0: expected at least 1$"),
         ({"batch_size": 1.5}, r"^batch_size 1.5: expected a whole number$"),

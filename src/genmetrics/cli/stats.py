@@ -63,6 +63,7 @@ def build_command(
     alpha: options.Alpha = "drop",
     on_bad_image: options.OnBadImage = "error",
     crop: options.Crop = None,
+    decode: options.Decode = "pillow",
     labels: options.Labels = None,
     shard: Annotated[
         str | None,
@@ -110,6 +111,7 @@ def build_command(
                     alpha=alpha,
                     on_bad_image=on_bad_image,
                     crop=crop,
+                    decode=decode,
                     labels=options.parse_labels(labels or []),
                     cache=not no_cache,
                     shard=cut,
