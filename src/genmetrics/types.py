@@ -326,6 +326,7 @@ class SideRecord:
         stats_file: the file that the statistics were loaded from; empty if they were computed in this run.
         alpha: what became of transparency; None if a file of another tool does not say.
         num_transparent: how many images had any.
+        num_by_device: how many images something else than Pillow decoded, see ``--decode``.
     """
 
     source: str
@@ -339,6 +340,7 @@ class SideRecord:
     stats_file: str = ""
     alpha: AlphaPolicy | None = None
     num_transparent: int = 0
+    num_by_device: int = 0
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from genmetrics.engine import image_pass
-from genmetrics.engine.evaluate import compute_stats
+from genmetrics.engine.evaluate import compute_stats, evaluate
 from genmetrics.engine.options import Options
 from genmetrics.errors import BadImageError, DependencyError, DeviceError, GenmetricsWarning
 from genmetrics.sources import device_decode
@@ -22,6 +22,7 @@ from genmetrics.sources.base import BatchSpec, ImageSource
 from genmetrics.sources.decode import decode_bytes
 from genmetrics.sources.device_decode import DeviceDecoder, NvJpeg, check_gpu_decode, is_plain_jpeg
 from genmetrics.sources.folder import FolderSource
+from genmetrics.stats.stats import Stats
 from genmetrics.types import Shard
 from sources.helpers import Collected, pixels
 
@@ -148,6 +149,14 @@ def test_the_record_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.undo()
     usual = compute_stats(tmp_path, ["fd.efficientnet-lite0.in1k"], batch_size=4)
     assert stats.side.digest != usual.side.digest
+    assert (stats.side.num_by_device, usual.side.num_by_device) == (5, 0)
+    stats.save(tmp_path / "gpu.safetensors")
+    loaded = Stats.load(tmp_path / "gpu.safetensors")
+    assert loaded.side.num_by_device == 5
+    with pytest.warns(GenmetricsWarning, match="images of the reference side were decoded on a GPU"):
+        report = evaluate(usual, loaded, ["fd.efficientnet-lite0.in1k"])
+    assert any("that of two decoders" in note for note in report.notes)
+    assert not any("two decoders" in note for note in evaluate(usual, usual, ["fd.efficientnet-lite0.in1k"]).notes)
     assert not any("decoded by" in note for note in usual.side.notes)
 
 

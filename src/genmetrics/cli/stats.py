@@ -128,6 +128,7 @@ def build_command(
                 say(f"note: {text}")
         print(f"{output}: statistics of {stats.num_samples} images of {stats.side.source}")
         given = {"--extractor": extractor, "--crop": crop, "--precision": precision if precision != "exact" else None}
+        given["--decode"] = decode if decode != "pillow" else None
         asked = [f" {name} {value}" for name, value in given.items() if value is not None]
         asked += [f" --weights {path}" for path in weights or []]
         comparing, alone = by_sides(metrics, extractor)

@@ -197,6 +197,7 @@ def read_source(
         chosen.record,
         alpha=options.alpha,
         num_transparent=transparent,
+        num_by_device=by_device,
     )
     complete = labels if feeders and labels.num_samples == content.num_samples else None
     return Stats(accumulators, side, networks.records(needs), options.seed, complete, source.class_names)
