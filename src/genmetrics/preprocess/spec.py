@@ -117,7 +117,12 @@ class Preprocess:
         if self.fit == "square":
             images = _square(images)
         height, width = self.size or images.shape[2:]
-        out = torch.empty((images.shape[0], 3, height, width), dtype=torch.float32, device=images.device)
+        shape = (images.shape[0], 3, height, width)
+        if images.device.type == "cpu":
+            # NumPy asks the system for large pages, without which new memory takes longer to come than to be filled.
+            out = torch.from_numpy(np.empty(shape, dtype=np.float32))
+        else:
+            out = torch.empty(shape, dtype=torch.float32, device=images.device)
         if images.device.type == "cpu" and self._is_one_by_one():
             work = partial(self._one_by_one, images, out.numpy())
             share_out(images.shape[0], torch.get_num_threads() if threads is None else threads, work)
