@@ -188,6 +188,7 @@ def test_nvjpeg_is_near_pillow_and_not_equal(source: ImageSource) -> None:
     usual, found = read(source, None), read(source, decoder)
     differences = [np.abs(found.images[i].astype(int) - usual.images[i].astype(int)) for i in usual.images]
     assert sum(batch.num_by_device for batch in found.batches) == 14
-    # Noise at 4:2:0 is where the upsampling of colours matters most; means stay near.
-    assert max(difference.mean() for difference in differences) < 8
+    # Noise at 4:2:0 is where the upsampling of colours matters most. Another image of noise would be 80 levels away.
+    assert max(difference.mean() for difference in differences) < 30
+    assert max(difference.max() for difference in differences) > 0
     assert decoder.decode([b"\xff\xd8nonsense\xff\xd9"]) == [None]
