@@ -77,11 +77,15 @@ def spoiled(number: int, row: int, value: float = float("nan")) -> list[tuple[Te
     return made
 
 
+def feed(held: Accumulator, fed: list[tuple[Tensor, Tensor]]) -> None:
+    for values, indices in fed:
+        held.update(values, indices)
+
+
 def immediate_text(kind: str, fed: list[tuple[Tensor, Tensor]]) -> str:
     held = KINDS[kind]()
     with pytest.raises(StatisticsError) as caught:
-        for values, indices in fed:
-            held.update(values, indices)
+        feed(held, fed)
     return str(caught.value)
 
 
@@ -135,9 +139,8 @@ def test_a_bad_sample_stops_a_run_at_most_so_many_batches_later(kind, late):
     fed = spoiled(2, 1)
     held = KINDS[kind]()
     with pytest.raises(StatisticsError, match=r"indices 9\)"):
-        for number, (values, indices) in enumerate(fed):
-            held.update(values, indices)
-    assert 2 < number <= 2 + on_device._MOST_OPEN
+        feed(held, fed)
+    assert 2 < held.num_samples // BATCH <= 2 + on_device._MOST_OPEN
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -234,9 +237,7 @@ def test_a_bad_sample_on_a_device_is_named(kind):
     text = immediate_text(kind, fed)
     held = KINDS[kind]()
     with pytest.raises(StatisticsError) as caught:
-        for values, indices in fed[:10]:
-            held.update(values.cuda(), indices)
-        held.state()
+        feed(held, [(values.cuda(), indices) for values, indices in fed])
     assert str(caught.value) == text
 
 

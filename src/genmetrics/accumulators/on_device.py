@@ -16,7 +16,7 @@ from torch import Tensor
 from genmetrics.accumulators.base import find_not_finite, find_zero, refuse_not_finite, refuse_zero
 from genmetrics.errors import StatisticsError
 
-__all__ = ["Fetched", "LateChecks", "is_late", "sent"]
+__all__ = ["Fetched", "LateChecks", "is_late"]
 
 #: How many batches may be on their way to being looked at; a bad sample stops a run at most so many batches later.
 _MOST_OPEN = 16
@@ -55,13 +55,6 @@ class Fetched:
             return self._host
         self._arrived.synchronize()
         return self._host.clone()
-
-
-def sent(values: Tensor, device: torch.device) -> Tensor:
-    """A small CPU tensor on a device, without waiting for what the device has to do."""
-    if device.type != "cuda":
-        return values.to(device)
-    return values.pin_memory().to(device, non_blocking=True)
 
 
 class LateChecks:

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from genmetrics.accumulators.base import Accumulator, check_same
 from genmetrics.accumulators.feature_bank import FeatureBank
-from genmetrics.accumulators.on_device import LateChecks, sent
+from genmetrics.accumulators.on_device import LateChecks
+from genmetrics.devices import sent
 from genmetrics.errors import StatisticsError
 
 __all__ = ["SoftmaxSums"]

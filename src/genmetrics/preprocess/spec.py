@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float32, UInt8
 from torch import Tensor
 
+from genmetrics.devices import sent
 from genmetrics.errors import UnknownNameError, UsageError
 from genmetrics.preprocess.crop_id import split_crop
 from genmetrics.preprocess.resize_pil import resize_pil_bicubic_f32, resize_pil_bicubic_u8, resize_pil_u8
@@ -111,9 +112,11 @@ class Preprocess:
         if self.fit == "square":
             images = _square(images)
         height, width = self.size or images.shape[2:]
-        out = torch.empty((images.shape[0], 3, height, width), dtype=torch.float32, device=images.device)
         budget = _CPU_PIXELS if images.device.type == "cpu" else _GPU_PIXELS
         step = max(1, budget // (images.shape[2] * images.shape[3]))
+        if images.device.type != "cpu" and 0 < images.shape[0] <= step:
+            return self._normalised(images)
+        out = torch.empty((images.shape[0], 3, height, width), dtype=torch.float32, device=images.device)
         for start in range(0, images.shape[0], step):
             out[start : start + step] = self._normalised(images[start : start + step])
         return out
@@ -134,8 +137,10 @@ class Preprocess:
                 pixels = self._resized(pixels, RESIZERS[self.resizer])
         if self.divisor != 1.0 and self.divide_after:
             pixels = pixels / self.divisor
-        mean = torch.tensor(self.mean, dtype=torch.float32, device=images.device)[:, None, None]
-        std = torch.tensor(self.std, dtype=torch.float32, device=images.device)[:, None, None]
+        mean, std = (
+            sent(torch.tensor(channels, dtype=torch.float32), images.device)[:, None, None]
+            for channels in (self.mean, self.std)
+        )
         return (pixels - mean).div_(std)
 
     def _resized(self, images: Tensor, resize: Resizer) -> Tensor:
