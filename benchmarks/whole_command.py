@@ -128,7 +128,7 @@ def agreement_of(report: Mapping[str, dict[str, dict[str, float]]], expected: Ma
 
 def writing_to(file: Path, command: list[str]) -> list[str]:
     """The same process with its standard output in a file."""
-    return ["sh", "-c", f"exec \"$@\" > {shlex.quote(str(file))}", "sh", *command]
+    return ["sh", "-c", f'exec "$@" > {shlex.quote(str(file))}', "sh", *command]
 
 
 def fidelity_values(file: Path) -> dict[str, float]:
