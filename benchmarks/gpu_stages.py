@@ -98,7 +98,15 @@ class Stages:
     limits: dict[str, float] = field(default_factory=dict)
 
 
-def stages(folder: Path, extractor: str, weights: Path, device: torch.device, batch_size: int, workers: int) -> Stages:
+def stages(
+    folder: Path,
+    extractor: str,
+    weights: Path,
+    device_name: str,
+    precisions: Iterable[Precision],
+    batch_size: int,
+    workers: int,
+) -> Stages:
     """Time each stage of a pass alone.
 
     Args:
