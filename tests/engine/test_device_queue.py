@@ -14,6 +14,8 @@ from genmetrics.engine.device_queue import DeviceQueue, OneStream, Streams, devi
 class Recorded(Streams[str, int]):
     """Numbers streams and marks, and writes down what is asked of it."""
 
+    launches = True
+
     def __init__(self) -> None:
         self.log: list[tuple[object, ...]] = []
         self.names = iter(("copies", "statistics"))

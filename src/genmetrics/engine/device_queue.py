@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 import torch
 from jaxtyping import UInt8
@@ -28,7 +28,13 @@ Event = TypeVar("Event")
 
 
 class Streams(ABC, Generic[Stream, Event]):
-    """What ``DeviceQueue`` needs of a device; streams and events are whatever the device has."""
+    """What ``DeviceQueue`` needs of a device; streams and events are whatever the device has.
+
+    Attributes:
+        launches: whether calls only launch work, and return before it is done.
+    """
+
+    launches: ClassVar[bool]
 
     @abstractmethod
     def current(self) -> Stream:
@@ -64,7 +70,11 @@ class Streams(ABC, Generic[Stream, Event]):
 
 
 class DeviceQueue(Generic[Stream, Event]):
-    """Feeds one device without waiting for it."""
+    """Feeds one device without waiting for it.
+
+    Attributes:
+        launches: whether calls only launch work, and return before it is done.
+    """
 
     def __init__(self, streams: Streams[Stream, Event], most_ahead: int = _MOST_AHEAD) -> None:
         """Make the streams.
@@ -73,6 +83,7 @@ class DeviceQueue(Generic[Stream, Event]):
             streams: the device.
             most_ahead: how many batches may be launched whose statistics are not done.
         """
+        self.launches = streams.launches
         self._streams = streams
         self._most_ahead = most_ahead
         self._copies = streams.new()
@@ -122,6 +133,8 @@ class DeviceQueue(Generic[Stream, Event]):
 class OneStream(Streams[None, None]):
     """A device of one row, such as a CPU, which is done with everything when a call returns."""
 
+    launches: ClassVar[bool] = False
+
     def __init__(self, device: torch.device) -> None:
         self._device = device
 
@@ -158,6 +171,8 @@ class CudaStreams(Streams[torch.cuda.Stream, torch.cuda.Event]):
     Source: the notes on CUDA semantics in PyTorch's documentation: asynchronous execution, CUDA streams and the use of
     page-locked memory.
     """
+
+    launches: ClassVar[bool] = True
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
