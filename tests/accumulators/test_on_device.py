@@ -19,6 +19,7 @@ from genmetrics.accumulators.feature_bank import FeatureBank
 from genmetrics.accumulators.moments import Moments
 from genmetrics.accumulators.softmax_sums import SoftmaxSums
 from genmetrics.errors import StatisticsError
+from support.late_device import Arriving
 
 WIDTH, BATCH, BATCHES = 6, 4, 30
 TOTAL = BATCH * BATCHES
@@ -31,27 +32,6 @@ KINDS: dict[str, Callable[[], Accumulator]] = {
     "softmax sums": lambda: SoftmaxSums(WIDTH, 3, 2020, TOTAL),
     "softmax sums, total unknown": lambda: SoftmaxSums(WIDTH, 3, 2020, None),
 }
-
-
-class Arriving(on_device.Fetched):
-    """A copy that has not arrived, and holds nothing of use, until somebody waits for it."""
-
-    all_arrived = False
-    most_open = 0
-    open = 0
-
-    def __init__(self, values: Tensor) -> None:
-        super().__init__(torch.zeros_like(values))
-        self._there = values.clone()
-        Arriving.open += 1
-        Arriving.most_open = max(Arriving.most_open, Arriving.open)
-
-    def ready(self) -> bool:
-        return Arriving.all_arrived
-
-    def take(self) -> Tensor:
-        Arriving.open -= 1
-        return self._there
 
 
 @pytest.fixture

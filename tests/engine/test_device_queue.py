@@ -2,60 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-
 import pytest
 import torch
-from torch import Tensor
 
-from genmetrics.engine.device_queue import DeviceQueue, OneStream, Streams, device_queue
-
-
-class Recorded(Streams[str, int]):
-    """Numbers streams and marks, and writes down what is asked of it."""
-
-    launches = True
-
-    def __init__(self) -> None:
-        self.log: list[tuple[object, ...]] = []
-        self.names = iter(("copies", "statistics"))
-        self.stack = ["main"]
-        self.marks = 0
-
-    def current(self) -> str:
-        return self.stack[-1]
-
-    def new(self) -> str:
-        return next(self.names)
-
-    @contextmanager
-    def on(self, stream: str):
-        self.stack.append(stream)
-        try:
-            yield
-        finally:
-            self.stack.pop()
-
-    def record(self, stream: str) -> int:
-        self.marks += 1
-        self.log.append(("record", stream, self.marks))
-        return self.marks
-
-    def wait(self, stream: str, event: int) -> None:
-        self.log.append(("wait", stream, event))
-
-    def block(self, event: int) -> None:
-        self.log.append(("block", event))
-
-    def copy(self, images: Tensor) -> Tensor:
-        self.log.append(("copy", self.current()))
-        return images.clone()
-
-    def keep_for(self, values: Tensor, stream: str) -> None:
-        self.log.append(("keep", stream))
-
-    def launch(self, what: str) -> None:
-        self.log.append((what, self.current()))
+from genmetrics.engine.device_queue import DeviceQueue, OneStream, device_queue
+from support.late_device import Recorded
 
 
 def test_images_are_copied_aside_and_the_network_waits_for_them() -> None:
