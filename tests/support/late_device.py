@@ -41,7 +41,7 @@ class Recorded(Streams[str, int]):
 
     def __init__(self) -> None:
         self.log: list[tuple[object, ...]] = []
-        self.names = iter(("copies", "statistics"))
+        self.names = iter(("copies", "statistics", "back"))
         self.stack = ["main"]
         self.marks = 0
 

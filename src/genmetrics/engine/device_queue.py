@@ -1,9 +1,10 @@
 """The order of a device's work: images arrive, networks run and statistics are kept beside one another.
 
-A CUDA device has three rows of work (streams). Images are copied on one, from page-locked memory; networks run on the
-caller's; accumulators fill on a third, where float64 may be slow without the networks waiting for it. Nothing here
-stops the calling thread but one thing: it never gets more than a few batches ahead of the device, so that memory is
-bounded. On a CPU there is one row, and the same calls are no more than what they say.
+A CUDA device has several rows of work (streams). Images are copied to it on one, from page-locked memory; networks run
+on the caller's; accumulators fill on a third, where float64 may be slow without the networks waiting for it; on a
+fourth, images that were made on the device are copied back, to be hashed. Nothing here stops the calling thread but one
+thing: it never gets more than a few batches ahead of the device, so that memory is bounded. On a CPU there is one row,
+and the same calls are no more than what they say.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from typing import ClassVar, Generic, TypeVar
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
+
+from genmetrics.accumulators.on_device import Fetched
 
 __all__ = ["CudaStreams", "DeviceQueue", "OneStream", "Streams", "device_queue"]
 
@@ -88,6 +91,7 @@ class DeviceQueue(Generic[Stream, Event]):
         self._most_ahead = most_ahead
         self._copies = streams.new()
         self._statistics = streams.new()
+        self._back = streams.new()
         self._ahead: deque[Event] = deque()
 
     def upload(self, images: UInt8[Tensor, "n 3 h w"]) -> UInt8[Tensor, "n 3 h w"]:
@@ -123,6 +127,24 @@ class DeviceQueue(Generic[Stream, Event]):
         self._ahead.append(streams.record(self._statistics))
         while len(self._ahead) > self._most_ahead:
             streams.block(self._ahead.popleft())
+
+    @contextmanager
+    def beside(self, images: Tensor) -> Iterator[Fetched]:
+        """A copy of a device's images that is on its way to the CPU, beside what is launched inside the block.
+
+        What is launched on the current stream after the block may change the images.
+        """
+        streams = self._streams
+        made = streams.record(streams.current())
+        streams.wait(self._back, made)
+        streams.keep_for(images, self._back)
+        with streams.on(self._back):
+            fetched = Fetched(images)
+        arrived = streams.record(self._back)
+        try:
+            yield fetched
+        finally:
+            streams.wait(streams.current(), arrived)
 
     def join(self) -> None:
         """Let what comes on the current stream see the statistics."""
