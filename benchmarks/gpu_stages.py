@@ -199,5 +199,5 @@ def _moments(device: torch.device, features: Tensor) -> float:
 def _flops(network: Extractor, inputs: Tensor) -> float:
     """Floating-point operations an image; a multiply-add counts as two."""
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        network.network(inputs[:1], WANTED)
+        network.network(inputs[:1].cpu(), WANTED)
     return float(counter.get_total_flops())

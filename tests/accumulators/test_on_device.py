@@ -7,7 +7,6 @@ The late path runs here on a CPU by being told that values are late; what arrive
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import contextmanager
 
 import pytest
 import torch
@@ -19,7 +18,7 @@ from genmetrics.accumulators.feature_bank import FeatureBank
 from genmetrics.accumulators.moments import Moments
 from genmetrics.accumulators.softmax_sums import SoftmaxSums
 from genmetrics.errors import StatisticsError
-from support.late_device import Arriving
+from support.late_device import Arriving, waiting_is_an_error
 
 WIDTH, BATCH, BATCHES = 6, 4, 30
 TOTAL = BATCH * BATCHES
@@ -175,15 +174,6 @@ def test_bad_samples_of_the_first_bad_batch_are_named_together(late):
         held.rows()
 
 
-@contextmanager
-def no_synchronisation():
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        yield
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
-
-
 @pytest.mark.gpu
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_device_is_not_waited_for_and_gives_the_same(kind):
@@ -193,7 +183,7 @@ def test_a_device_is_not_waited_for_and_gives_the_same(kind):
     for values, indices in batches(count):
         expected.update(values, indices)
     held.update(*on_gpu[0])  # library handles and page-locked blocks are made here
-    with no_synchronisation():
+    with waiting_is_an_error():
         for values, indices in on_gpu[1:]:
             held.update(values, indices)
     for name, tensor in expected.state().items():
@@ -206,7 +196,7 @@ def test_a_device_is_not_waited_for_and_gives_the_same(kind):
 def test_plain_waiting_is_noticed():
     """The negative control of the test above: what accumulators did before."""
     values = torch.ones(4, device="cuda")
-    with no_synchronisation(), pytest.raises(RuntimeError, match="synchroniz"):
+    with waiting_is_an_error(), pytest.raises(RuntimeError, match="synchroniz"):
         bool(torch.isfinite(values).all())
 
 

@@ -19,7 +19,7 @@ from genmetrics.engine.networks import Networks
 from genmetrics.errors import StatisticsError
 from genmetrics.extractors.base import Extractor
 from genmetrics.types import Need
-from support.late_device import Arriving, Recorded
+from support.late_device import Arriving, Recorded, waiting_is_an_error
 
 COUNT, BATCH = 37, 5
 NEEDS = (
@@ -141,12 +141,9 @@ def test_a_gpu_gives_the_same_and_is_not_waited_for():
     # Once more: library handles, page-locked blocks and kernels are there by now.
     feeder = FeatureFeeder(NEEDS, networks, BATCH, COUNT)
     feeder.add(pixels[:14], torch.arange(14), None)
-    torch.cuda.set_sync_debug_mode("error")
-    try:
+    with waiting_is_an_error():
         for start in range(14, COUNT):
             feeder.add(pixels[start : start + 1], torch.arange(start, start + 1), None)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
     feeder.finish()
     assert_same(feeder, expected)
 

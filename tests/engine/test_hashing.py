@@ -9,7 +9,7 @@ from torch import Tensor
 from genmetrics.accumulators.content import ContentDigest
 from genmetrics.engine.device_queue import DeviceQueue
 from genmetrics.engine.hashing import Hashing
-from support.late_device import Recorded
+from support.late_device import Recorded, waiting_is_an_error
 
 CPU = torch.device("cpu")
 
@@ -76,12 +76,9 @@ def test_images_on_a_gpu_may_be_changed_at_once_and_are_not_waited_for():
     on_gpu = [images.cuda() for images in batches()]
     with hashing.reading(on_gpu[0]):
         pass
-    torch.cuda.set_sync_debug_mode("error")
-    try:
+    with waiting_is_an_error():
         for images in on_gpu[1:]:
             with hashing.reading(images):
                 pass
             images.zero_()
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
     assert hashing.digest().hexdigest() == plain(batches())

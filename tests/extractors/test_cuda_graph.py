@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from genmetrics.errors import GenmetricsWarning
 from genmetrics.extractors.backends.cuda_graph import Capture, CudaGraphBackend, Recorded
 from genmetrics.extractors.backends.torch_backend import ReferenceBackend, TorchBackend
+from support.late_device import waiting_is_an_error
 
 CPU = torch.device("cpu")
 WANTED = ("pooled", "sums")
@@ -213,9 +214,6 @@ def test_a_graph_is_not_waited_for(inception_weights):
     batch = torch.randn((4, 3, 299, 299), device=device)
     for _ in range(3):
         backend.start(batch, ("2048",))()
-    torch.cuda.set_sync_debug_mode("error")
-    try:
+    with waiting_is_an_error():
         for count in (4, 4, 2):
             backend.start(batch[:count], ("2048",))()
-    finally:
-        torch.cuda.set_sync_debug_mode("default")

@@ -12,6 +12,7 @@ import torch
 from genmetrics.errors import UnknownNameError, UsageError
 from genmetrics.preprocess import spec
 from genmetrics.preprocess.spec import PREPROCESS, Preprocess, get_preprocess, with_crop
+from support.late_device import waiting_is_an_error
 
 
 def images(count: int, height: int, width: int, seed: int = 0) -> torch.Tensor:
@@ -190,10 +191,7 @@ def test_a_gpu_is_not_waited_for_and_gives_the_same(name: str) -> None:
     preprocess = get_preprocess(name)
     expected, on_gpu = preprocess(images), images.cuda()
     preprocess(on_gpu)  # page-locked blocks are made here
-    torch.cuda.set_sync_debug_mode("error")
-    try:
+    with waiting_is_an_error():
         found = preprocess(on_gpu)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
     # 0.005 of 255, as between torch and Pillow, on the scale of the network's input.
     torch.testing.assert_close(found.cpu(), expected, rtol=0, atol=0.005 / (preprocess.divisor * min(preprocess.std)))

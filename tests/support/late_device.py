@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
@@ -10,7 +12,7 @@ from torch import Tensor
 from genmetrics.accumulators import on_device
 from genmetrics.engine.device_queue import Streams
 
-__all__ = ["Arriving", "Recorded"]
+__all__ = ["Arriving", "Recorded", "waiting_is_an_error"]
 
 
 class Arriving(on_device.Fetched):
@@ -79,3 +81,15 @@ class Recorded(Streams[str, int]):
 
     def launch(self, what: str) -> None:
         self.log.append((what, self.current()))
+
+
+@contextmanager
+def waiting_is_an_error() -> Iterator[None]:
+    """A call that waits for a CUDA device, such as ``bool(...)`` or a plain copy, raises a ``RuntimeError``."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that this mode of torch does not notice everything
+        torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
