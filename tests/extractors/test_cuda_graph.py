@@ -148,6 +148,15 @@ def test_a_network_that_cannot_be_recorded_runs_plainly_and_says_so_once():
     assert capture.records == 1
 
 
+@pytest.mark.parametrize("inside", [True, False])
+def test_batches_may_come_inside_inference_mode_and_outside(inside):
+    backend = CudaGraphBackend(make, CPU, "exact", Repeater())
+    for mode in (inside, inside, not inside):
+        with torch.inference_mode(mode):
+            found = backend.start(images(3), WANTED)()
+    assert_same(found, TorchBackend(make, CPU, "exact").start(images(3), WANTED)())
+
+
 def test_an_empty_batch_is_no_batch_to_record():
     backend = CudaGraphBackend(make, CPU, "exact", Repeater())
     for _ in range(3):

@@ -47,6 +47,9 @@ class Moments(Accumulator):
         self._factor: Tensor | None = None
         self._late = LateChecks()
 
+    @torch.inference_mode(
+        mode=False
+    )  # what is made here is changed in place by later calls, which may be outside of it
     def update(self, values: Tensor, indices: Int64[Tensor, " n"]) -> None:
         """Feed (n, d) features of any floating dtype.
 

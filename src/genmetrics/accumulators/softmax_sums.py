@@ -44,6 +44,9 @@ class SoftmaxSums(Accumulator):
         self._negentropy = torch.zeros(self.num_splits, dtype=torch.float64)
         self._late = LateChecks()
 
+    @torch.inference_mode(
+        mode=False
+    )  # what is made here is changed in place by later calls, which may be outside of it
     def update(self, values: Tensor, indices: Int64[Tensor, " n"]) -> None:
         """Feed (n, k) logits of any floating dtype."""
         check_same("number of classes", self.width, values.shape[1])

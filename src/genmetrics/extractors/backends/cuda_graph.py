@@ -145,7 +145,8 @@ class _Fixed:
 
     def __init__(self, plain: TorchBackend, capture: Capture, inputs: Tensor, wanted: tuple[str, ...]) -> None:
         self.size = len(inputs)
-        self._inputs = torch.zeros_like(inputs, memory_format=torch.channels_last)
+        with torch.inference_mode(mode=False):  # batches that come outside of it are copied here too
+            self._inputs = torch.zeros_like(inputs, memory_format=torch.channels_last)
         # Not zeros: libraries may find other algorithms the fastest on them.
         self._inputs.copy_(inputs)
 
