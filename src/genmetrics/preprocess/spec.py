@@ -59,7 +59,7 @@ BYTE_RESIZERS: dict[str, Resizer] = {
 
 # Pixels resized in one go. On a CPU the working set should stay in cache; a GPU wants whole batches.
 _CPU_PIXELS = 1 << 20
-_GPU_PIXELS = 1 << 28
+_GPU_PIXELS = 1 << 26
 
 
 @dataclass(frozen=True)
