@@ -7,7 +7,7 @@ import hashlib
 import numpy as np
 import torch
 
-from genmetrics.accumulators.content import ContentDigest
+from genmetrics.accumulators.content import ContentDigest, image_hash
 
 
 def images(count: int, height: int = 4, width: int = 6, seed: int = 0) -> torch.Tensor:
@@ -88,3 +88,11 @@ def test_state_holds_count_and_sum() -> None:
     assert bytes(state["sum"].tolist()).hex() == digest.hexdigest()
     back = ContentDigest.from_state(state)
     assert (back.num_samples, back.hexdigest()) == (3, digest.hexdigest())
+
+
+def test_hashes_that_are_known_count_like_images() -> None:
+    batch = images(4)
+    known = ContentDigest()
+    known.add(sum(image_hash(image.numpy()) for image in batch[:3]), 3)
+    known.update(batch[3:], torch.arange(1))
+    assert (known.num_samples, known.hexdigest()) == (4, digest_of(batch))

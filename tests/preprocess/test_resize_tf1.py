@@ -37,29 +37,33 @@ def random_sizes(count: int) -> list[tuple[int, int]]:
     return [(int(height), int(width)) for height, width in rng.integers(1, 701, (count, 2))]
 
 
+@pytest.mark.parametrize("by_plane", [True, False])
 @pytest.mark.parametrize("start", range(0, 60, 10))
-def test_random_sizes_are_bit_equal(start: int) -> None:
+def test_random_sizes_are_bit_equal(start: int, by_plane: bool) -> None:
     for number, (height, width) in enumerate(random_sizes(60)[start : start + 10]):
         images = pixels(height, width, start + number)
-        ours = resize_tf1_bilinear(torch.from_numpy(images), (299, 299)).numpy()
+        ours = resize_tf1_bilinear(torch.from_numpy(images), (299, 299), by_plane=by_plane).numpy()
         np.testing.assert_array_equal(ours, formula(images, (299, 299)), err_msg=f"{height}x{width}")
 
 
 # Above twice the output's height the rows are picked before the columns are interpolated.
 @pytest.mark.parametrize("height", [597, 598, 599, 600, 700, 1500])
 @pytest.mark.parametrize("width", [5, 299, 650])
-def test_both_orders_of_interpolation_are_bit_equal(height: int, width: int) -> None:
+@pytest.mark.parametrize("by_plane", [True, False])
+def test_both_orders_of_interpolation_are_bit_equal(height: int, width: int, by_plane: bool) -> None:
     images = pixels(height, width, height + width)
-    ours = resize_tf1_bilinear(torch.from_numpy(images), (299, 299)).numpy()
+    ours = resize_tf1_bilinear(torch.from_numpy(images), (299, 299), by_plane=by_plane).numpy()
     np.testing.assert_array_equal(ours, formula(images, (299, 299)))
 
 
+@pytest.mark.parametrize("by_plane", [True, False])
 @pytest.mark.parametrize(
     ("source", "size"), [((1, 1), (4, 3)), ((1, 9), (5, 5)), ((8, 1), (3, 7)), ((30, 41), (7, 90))]
 )
-def test_other_outputs_are_bit_equal(source: tuple[int, int], size: tuple[int, int]) -> None:
+def test_other_outputs_are_bit_equal(source: tuple[int, int], size: tuple[int, int], by_plane: bool) -> None:
     images = pixels(*source, seed=1)
-    np.testing.assert_array_equal(resize_tf1_bilinear(torch.from_numpy(images), size).numpy(), formula(images, size))
+    ours = resize_tf1_bilinear(torch.from_numpy(images), size, by_plane=by_plane).numpy()
+    np.testing.assert_array_equal(ours, formula(images, size))
 
 
 def test_doubling_by_hand() -> None:

@@ -11,6 +11,7 @@ import torch
 
 from genmetrics.errors import UnknownNameError, UsageError
 from genmetrics.preprocess import spec
+from genmetrics.preprocess.on_cpu import normalise, share_out
 from genmetrics.preprocess.spec import PREPROCESS, Preprocess, get_preprocess, with_crop
 from support.late_device import waiting_is_an_error
 
@@ -195,3 +196,43 @@ def test_a_gpu_is_not_waited_for_and_gives_the_same(name: str) -> None:
         found = preprocess(on_gpu)
     # 0.005 of 255, as between torch and Pillow, on the scale of the network's input.
     torch.testing.assert_close(found.cpu(), expected, rtol=0, atol=0.005 / (preprocess.divisor * min(preprocess.std)))
+
+
+@pytest.mark.parametrize("name", PREPROCESS)
+@pytest.mark.parametrize(("height", "width"), [(40, 52), (331, 300)])
+def test_threads_and_torch_alone_give_the_same_bits(name: str, height: int, width: int) -> None:
+    """What runs on a GPU, in torch for the whole batch, and what runs on a CPU in any number of threads."""
+    preprocess = PREPROCESS[name]
+    batch = images(5, height, width)
+    cut = batch if preprocess.crop is None else spec._centre_square(batch, preprocess.crop)
+    cut = spec._square(cut) if preprocess.fit == "square" else cut
+    alone = preprocess._normalised(cut)
+    for threads in (1, 2, 4, None):
+        assert torch.equal(preprocess(batch, threads), alone), threads
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_an_error_in_a_thread_gets_through(threads: int) -> None:
+    def fail(part: slice) -> None:
+        if part.stop == 6:
+            raise ZeroDivisionError("a defect")
+
+    with pytest.raises(ZeroDivisionError, match="a defect"):
+        share_out(6, threads, fail)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 5, 12])
+@pytest.mark.parametrize("threads", [1, 2, 3, 40])
+def test_each_image_is_shared_out_once(count: int, threads: int) -> None:
+    seen: list[int] = []
+    share_out(count, threads, lambda part: seen.extend(range(count)[part]))
+    assert sorted(seen) == list(range(count))
+
+
+@pytest.mark.parametrize("std", [(128.0, 128.0, 1.0), (0.2, 0.3, 57.0)])
+def test_products_with_the_reciprocal_are_taken_only_where_they_are_the_quotient(std: tuple) -> None:
+    image = torch.rand(3, 50, 50) * 255
+    expected = (image / 255 - torch.tensor([0.5, 3.0, 0.0])[:, None, None]) / torch.tensor(std)[:, None, None]
+    found = image.clone()
+    normalise(found.numpy(), 255.0, (0.5, 3.0, 0.0), std)
+    assert torch.equal(found, expected)

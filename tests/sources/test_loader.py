@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 import pytest
 
+from genmetrics.accumulators.content import ContentDigest
 from genmetrics.errors import BadImageError, SourceError, UsageError
 from genmetrics.sources import loader
 from genmetrics.sources.base import BatchSpec
@@ -183,7 +184,7 @@ def test_waiting_images_are_bounded_in_bytes() -> None:
     given = []
     for index in range(20):
         image = np.ascontiguousarray(pixels(index, 10, 10 + index % 2).transpose(2, 0, 1))
-        for group in groups.add(image, index, None, False):
+        for group in groups.add(image, index, None, False, 0):
             given += group.indices
         assert groups.bytes_waiting <= 1000
     for group in groups.rest():
@@ -334,3 +335,44 @@ class TestBadImages:
 
 def test_default_workers() -> None:
     assert 1 <= default_workers() <= 8
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_know_the_hashes_of_their_images(workers: int) -> None:
+    for batch in MixedSource(40, bad=(39,)).batches(Shard(), BatchSpec(7, workers, on_bad_image="skip")):
+        hashed, known = ContentDigest(), ContentDigest()
+        hashed.update(batch.images, batch.indices)
+        known.add(batch.hash_sum, len(batch.indices))
+        assert known.hexdigest() == hashed.hexdigest()
+        assert known.num_samples == hashed.num_samples
+
+
+def test_small_images_go_to_the_threads_several_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    together = []
+    load_together = loader._load_together
+
+    def watched(items: Sequence[Item], alpha: str, crop: None) -> object:
+        together.append([item.index for item in items])
+        return load_together(items, alpha, crop)
+
+    monkeypatch.setattr(loader, "_load_together", watched)
+    monkeypatch.setattr(loader, "_SECONDS_AT_ONCE", 60.0)  # however long one takes on this machine
+    batches = list(MixedSource(500).batches(Shard(), BatchSpec(batch_size=32, workers=2)))
+
+    assert sorted(index for batch in batches for index in batch.indices.tolist()) == list(range(500))
+    assert sorted(index for items in together for index in items) == list(range(500))
+    # 64 are ahead, so that each of two threads has four times 8 of them; the first come one by one.
+    assert max(map(len, together)) == 8
+    assert min(map(len, sorted(together)[:3])) == 1
+
+
+def test_images_that_take_long_go_to_the_threads_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loader, "_SECONDS_AT_ONCE", 0.0)
+    sizes = []
+    load_together = loader._load_together
+    monkeypatch.setattr(
+        loader, "_load_together", lambda items, *more: sizes.append(len(items)) or load_together(items, *more)
+    )
+    list(MixedSource(100).batches(Shard(), BatchSpec(batch_size=32, workers=2)))
+
+    assert sizes == [1] * 100

@@ -121,7 +121,10 @@ def read_source(
             raise StatisticsError(_missing_labels(labels_for, message))
         for feeder in feeders:
             feeder.add(batch.images, batch.indices, batch.labels)
-        content.update(batch.images, batch.indices)
+        if batch.hash_sum is None:
+            content.update(batch.images, batch.indices)
+        else:  # hashed by the decoding threads
+            content.add(batch.hash_sum, len(batch.indices))
         if batch.labels is not None:
             labels.update(batch.labels, batch.indices)
         skipped.extend(batch.skipped)

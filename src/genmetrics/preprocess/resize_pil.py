@@ -63,7 +63,11 @@ def resize_pil_bicubic_f32(
 
     Matches: clean-fid 0.1.35's ``build_resizer("clean")`` bit for bit on a CPU; tests/preprocess/test_resize_pil.py.
     """
-    return resize_pil_f32(images, size, "bicubic").clamp_(0, 255)
+    resized = resize_pil_f32(images, size, "bicubic")
+    if resized.device.type == "cpu":
+        np.clip(resized.numpy(), 0, 255, out=resized.numpy())
+        return resized
+    return resized.clamp_(0, 255)
 
 
 def resize_pil_u8(
@@ -164,16 +168,16 @@ def _taps(length: int, out: int, filter: _Filter) -> tuple[Int64[Tensor, "taps o
 
 def _by_pillow_u8(images: Tensor, size: tuple[int, int], filter: Image.Resampling) -> Tensor:
     resized = np.empty((images.shape[0], *size, 3), dtype=np.uint8)
-    for pixels, image in zip(resized, images.permute(0, 2, 3, 1).contiguous().cpu().numpy(), strict=True):
-        pixels[:] = np.asarray(_rows_first(Image.fromarray(image), size, filter))
+    for pixels, image in zip(resized, images.cpu().numpy().transpose(0, 2, 3, 1), strict=True):
+        pixels[:] = np.asarray(_rows_first(Image.fromarray(np.ascontiguousarray(image)), size, filter))
     return torch.from_numpy(resized).permute(0, 3, 1, 2).to(images.device)
 
 
 def _by_pillow_f32(images: Tensor, size: tuple[int, int], filter: Image.Resampling) -> Tensor:
-    planes = images.to("cpu", torch.float32).flatten(0, 1).contiguous().numpy()
+    planes = images.cpu().numpy().reshape(-1, *images.shape[2:])
     resized = np.empty((planes.shape[0], *size), dtype=np.float32)
     for pixels, plane in zip(resized, planes, strict=True):
-        pixels[:] = np.asarray(_rows_first(Image.fromarray(plane), size, filter))
+        pixels[:] = np.asarray(_rows_first(Image.fromarray(plane.astype(np.float32)), size, filter))
     return torch.from_numpy(resized).reshape(*images.shape[:2], *size).to(images.device)
 
 

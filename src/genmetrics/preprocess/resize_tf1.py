@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float32
+from jaxtyping import Float32, Int64, Shaped
 from torch import Tensor
 
-__all__ = ["resize_tf1_bilinear", "resize_tf1_bilinear_by_torch"]
+__all__ = ["PlaneResizer", "resize_tf1_bilinear", "resize_tf1_bilinear_by_torch"]
 
 
 def resize_tf1_bilinear(
-    images: Float32[Tensor, "n c h w"], size: tuple[int, int]
+    images: Float32[Tensor, "n c h w"], size: tuple[int, int], *, by_plane: bool | None = None
 ) -> Float32[Tensor, "n c out_h out_w"]:
     """Resize as ``tf.compat.v1.image.resize_bilinear(align_corners=False)`` does.
 
@@ -21,6 +24,8 @@ def resize_tf1_bilinear(
     Args:
         images: (n, c, h, w) float32, any range.
         size: output height and width.
+        by_plane: whether channels are resized one after another in NumPy, and not all together in torch; None does so
+            where the images are on the CPU.
 
     Returns:
         (n, c, height, width) float32 in the range of the input.
@@ -29,19 +34,99 @@ def resize_tf1_bilinear(
     Matches: TensorFlow 2.21's operator bit for bit on CPU; tests/conformance/test_tensorflow_goldens.py. On a CUDA
     device within 1e-4 of 255, see ``resize_tf1_bilinear_by_torch``.
     """
-    if images.device.type == "cuda":
+    if images.device.type == "cuda" and by_plane is None:
         return resize_tf1_bilinear_by_torch(images, size)
-    top, bottom, down = _source_positions(images.shape[2], size[0], images.device)
-    left, right, across = _source_positions(images.shape[3], size[1], images.device)
-    down = down[:, None]
+    if images.device.type == "cpu" if by_plane is None else by_plane:
+        out = torch.empty((*images.shape[:2], *size), dtype=torch.float32)
+        resizer = PlaneResizer((images.shape[2], images.shape[3]), size)
+        for plane, target in zip(images.flatten(0, 1).numpy(), out.flatten(0, 1).numpy(), strict=True):
+            resizer(plane, target)
+        return out
+    rows, columns = (
+        _Positions.of(length, new).on(images.device) for length, new in zip(images.shape[2:], size, strict=True)
+    )
+    low, high, across = columns
+    top, bottom, down = rows
     if images.shape[2] > 2 * size[0]:
-        upper = _interpolate_columns(images.index_select(2, top), left, right, across)
-        lower = _interpolate_columns(images.index_select(2, bottom), left, right, across)
+        upper = _interpolate_columns(images.index_select(2, top), low, high, across)
+        lower = _interpolate_columns(images.index_select(2, bottom), low, high, across)
     else:
-        rows = _interpolate_columns(images, left, right, across)
-        upper, lower = rows.index_select(2, top), rows.index_select(2, bottom)
+        interpolated = _interpolate_columns(images, low, high, across)
+        upper, lower = interpolated.index_select(2, top), interpolated.index_select(2, bottom)
     # Separate subtract, multiply and add: a fused multiply-add would round differently from TensorFlow.
-    return lower.sub_(upper).mul_(down).add_(upper)
+    return lower.sub_(upper).mul_(down[:, None]).add_(upper)
+
+
+class PlaneResizer:
+    """The same of one channel after another, between arrays: on a CPU all that is in use then stays in its cache.
+
+    It is not to be shared by threads. It computes in NumPy, which never starts threads of its own: operations on a
+    single channel are too short to be shared out, and each would wait for the slowest of them.
+    """
+
+    def __init__(self, source: tuple[int, int], size: tuple[int, int]) -> None:
+        """Make tables and room.
+
+        Args:
+            source: height and width of what is resized.
+            size: height and width of the result.
+        """
+        self._rows, self._columns = (_Positions.of(length, new) for length, new in zip(source, size, strict=True))
+        self._down = self._rows.fraction[:, None]
+        # Rows that no output looks at are left out before anything else is done.
+        used = np.unique(np.concatenate((self._rows.low, self._rows.high)))
+        self._used = None if len(used) == source[0] else used
+        self._top, self._bottom = np.searchsorted(used, self._rows.low), np.searchsorted(used, self._rows.high)
+        self._same_width, self._same_height = source[1] == size[1], source[0] == size[0]
+        self._plane = np.empty((len(used), source[1]), dtype=np.float32)
+        self._start, self._end = np.empty((2, len(used), size[1]), dtype=np.float32)
+        self._upper = np.empty(size, dtype=np.float32)
+
+    def __call__(self, plane: Shaped[np.ndarray, "h w"], out: Float32[np.ndarray, "out_h out_w"]) -> None:
+        """Resize a channel.
+
+        Args:
+            plane: (h, w) of any number type.
+            out: (out_h, out_w) float32, contiguous; is written to.
+        """
+        # Numbers outside the table cannot occur; ``clip`` only spares NumPy looking for them.
+        np.copyto(self._plane, plane if self._used is None else plane[self._used])
+        columns = self._plane
+        if not self._same_width:
+            start = np.take(self._plane, self._columns.low, axis=1, out=self._start, mode="clip")
+            columns = np.take(self._plane, self._columns.high, axis=1, out=self._end, mode="clip")
+            columns -= start
+            columns *= self._columns.fraction
+            columns += start
+        if self._same_height:
+            np.copyto(out, columns)
+            return
+        upper = np.take(columns, self._top, axis=0, out=self._upper, mode="clip")
+        np.take(columns, self._bottom, axis=0, out=out, mode="clip")
+        out -= upper
+        out *= self._down
+        out += upper
+
+
+@dataclass(frozen=True)
+class _Positions:
+    """Lower neighbour, upper neighbour and float32 fraction of each output position along one axis."""
+
+    low: Int64[np.ndarray, " out"]
+    high: Int64[np.ndarray, " out"]
+    fraction: Float32[np.ndarray, " out"]
+
+    @classmethod
+    def of(cls, length: int, out: int) -> _Positions:
+        scale = np.float32(length) / np.float32(out)
+        position = np.arange(out, dtype=np.float32) * scale
+        floor = np.floor(position)
+        low = np.minimum(floor.astype(np.int64), length - 1)
+        return cls(low, np.minimum(low + 1, length - 1), position - floor)
+
+    def on(self, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+        low, high, fraction = (torch.from_numpy(table).to(device) for table in (self.low, self.high, self.fraction))
+        return low, high, fraction
 
 
 def resize_tf1_bilinear_by_torch(
@@ -68,14 +153,3 @@ def resize_tf1_bilinear_by_torch(
 def _interpolate_columns(rows: Tensor, left: Tensor, right: Tensor, across: Tensor) -> Tensor:
     start = rows.index_select(3, left)
     return rows.index_select(3, right).sub_(start).mul_(across).add_(start)
-
-
-def _source_positions(length: int, out: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Lower neighbour, upper neighbour and float32 fraction of each output position."""
-    scale = torch.tensor(length, dtype=torch.float32) / torch.tensor(out, dtype=torch.float32)
-    position = torch.arange(out, dtype=torch.float32) * scale
-    low = position.floor()
-    fraction = position - low
-    low = low.to(torch.int64).clamp_(max=length - 1)
-    high = (low + 1).clamp_(max=length - 1)
-    return low.to(device), high.to(device), fraction.to(device)

@@ -9,6 +9,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Literal
 
+import numpy as np
 import torch
 from jaxtyping import Float32, UInt8
 from torch import Tensor
@@ -16,8 +17,9 @@ from torch import Tensor
 from genmetrics.devices import sent
 from genmetrics.errors import UnknownNameError, UsageError
 from genmetrics.preprocess.crop_id import split_crop
+from genmetrics.preprocess.on_cpu import normalise, share_out
 from genmetrics.preprocess.resize_pil import resize_pil_bicubic_f32, resize_pil_bicubic_u8, resize_pil_u8
-from genmetrics.preprocess.resize_tf1 import resize_tf1_bilinear
+from genmetrics.preprocess.resize_tf1 import PlaneResizer, resize_tf1_bilinear
 from genmetrics.preprocess.resize_torch import (
     resize_torch_bicubic_antialias,
     resize_torch_bicubic_antialias_raw,
@@ -57,8 +59,8 @@ BYTE_RESIZERS: dict[str, Resizer] = {
     "pil-bilinear": partial(resize_pil_u8, filter="bilinear"),
 }
 
-# Pixels resized in one go. On a CPU the working set should stay in cache; a GPU wants whole batches.
-_CPU_PIXELS = 1 << 20
+# Pixels that torch resizes in one go. On a CPU the working set should stay in cache; a GPU wants whole batches.
+_CPU_PIXELS = 1 << 18
 _GPU_PIXELS = 1 << 26
 
 
@@ -101,17 +103,26 @@ class Preprocess:
     cover: int | None = None
     crop_rounding: CropRounding = "round"
 
-    def __call__(self, images: UInt8[Tensor, "n 3 h w"]) -> Float32[Tensor, "n 3 out_h out_w"]:
-        """Carry it out on the images' own device.
+    def __call__(
+        self, images: UInt8[Tensor, "n 3 h w"], threads: int | None = None
+    ) -> Float32[Tensor, "n 3 out_h out_w"]:
+        """Carry it out on the images' own device; the same numbers for any number of threads.
 
         Args:
             images: (n, 3, h, w) uint8 RGB, 0..255.
+            threads: how many a CPU uses, the calling one included. None takes as many as torch computes with, which is
+                right where a network waits for the result; where one computes meanwhile, give 1.
         """
         if self.crop is not None:
             images = _centre_square(images, self.crop)
         if self.fit == "square":
             images = _square(images)
         height, width = self.size or images.shape[2:]
+        if images.device.type == "cpu" and self._is_one_by_one():
+            out = torch.empty((images.shape[0], 3, height, width), dtype=torch.float32)
+            work = partial(self._one_by_one, images, out.numpy())
+            share_out(images.shape[0], torch.get_num_threads() if threads is None else threads, work)
+            return out
         budget = _CPU_PIXELS if images.device.type == "cpu" else _GPU_PIXELS
         step = max(1, budget // (images.shape[2] * images.shape[3]))
         if images.device.type != "cpu" and 0 < images.shape[0] <= step:
@@ -126,6 +137,25 @@ class Preprocess:
         fields = asdict(self)
         return {name: value for name, value in fields.items() if name not in _LATER or value != _LATER[name]}
 
+    def _is_one_by_one(self) -> bool:
+        """Whether it is done outside torch on a CPU, which is quicker for the resizes that torch does not have."""
+        if self.resizer in BYTE_RESIZERS:
+            return True
+        return self.resizer == "tf1-bilinear" and self.fit != "cover" and (self.divisor == 1.0 or self.divide_after)
+
+    def _one_by_one(self, images: Tensor, out: Float32[np.ndarray, "n 3 out_h out_w"], part: slice) -> None:
+        """Fill a part of the output."""
+        assert self.size is not None
+        divisor = self.divisor if self.divide_after else 1.0
+        planes = PlaneResizer((images.shape[2], images.shape[3]), self.size) if self.resizer == "tf1-bilinear" else None
+        for image, target in zip(images[part], out[part], strict=True):
+            if planes is None:
+                np.copyto(target, self._resized(image[None], BYTE_RESIZERS[self.resizer])[0].numpy())
+            else:
+                for plane, resized in zip(image.numpy(), target, strict=True):
+                    planes(plane, resized)
+            normalise(target, divisor, self.mean, self.std)
+
     def _normalised(self, images: Tensor) -> Tensor:
         if self.resizer in BYTE_RESIZERS:
             pixels = self._resized(images, BYTE_RESIZERS[self.resizer]).to(torch.float32)
@@ -136,12 +166,12 @@ class Preprocess:
             if self.size is not None:
                 pixels = self._resized(pixels, RESIZERS[self.resizer])
         if self.divisor != 1.0 and self.divide_after:
-            pixels = pixels / self.divisor
+            pixels = pixels.div_(self.divisor)
         mean, std = (
             sent(torch.tensor(channels, dtype=torch.float32), images.device)[:, None, None]
             for channels in (self.mean, self.std)
         )
-        return (pixels - mean).div_(std)
+        return pixels.sub_(mean).div_(std)
 
     def _resized(self, images: Tensor, resize: Resizer) -> Tensor:
         assert self.size is not None

@@ -49,6 +49,8 @@ class ImageBatch:
         labels: (n,) int64 class labels, or None.
         skipped: images that could not be read since the batch before, when they are to be left out.
         num_transparent: how many of the images had pixels that were not fully opaque.
+        hash_sum: the sum of ``genmetrics.accumulators.content.image_hash`` of the images, where they were hashed as
+            they were read; None where that is left to whoever wants it.
     """
 
     images: UInt8[Tensor, "n 3 h w"]
@@ -56,11 +58,13 @@ class ImageBatch:
     labels: Int64[Tensor, " n"] | None = None
     skipped: tuple[SkippedImage, ...] = field(default=())
     num_transparent: int = 0
+    hash_sum: int | None = None
 
     @classmethod
     def empty(cls, skipped: tuple[SkippedImage, ...]) -> ImageBatch:
         """A batch without images, which only tells of skipped ones."""
-        return cls(torch.empty((0, 3, 1, 1), dtype=torch.uint8), torch.empty(0, dtype=torch.int64), None, skipped)
+        images, indices = torch.empty((0, 3, 1, 1), dtype=torch.uint8), torch.empty(0, dtype=torch.int64)
+        return cls(images, indices, None, skipped, hash_sum=0)
 
 
 class ImageSource(ABC):

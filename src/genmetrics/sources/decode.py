@@ -15,6 +15,8 @@ What becomes of each kind of image:
 from __future__ import annotations
 
 import io
+import os
+import stat
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +33,12 @@ _SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
 #: Formats in which Pillow's mode I holds 0..65535.
 _SIXTEEN_BIT_AS_INT = ("PNG", "PPM")
 _TIFF_BITS_PER_SAMPLE = 258
+#: How files of the commonest formats begin, as those of no other format do, and Pillow's names of them.
+_BEGINNINGS = ((b"\x89PNG\r\n\x1a\n", "PNG"), (b"\xff\xd8\xff", "JPEG"))
+#: Files up to this size are read at once.
+_WHOLE_FILE = 64 * 2**20
+#: From so many pixels on it pays to take an image out of Pillow channel by channel.
+_LARGE = 10_000
 _BACKGROUNDS = {"white": (255, 255, 255, 255), "black": (0, 0, 0, 255)}
 
 
@@ -46,7 +54,7 @@ class Decoded:
     """The pixels of one image.
 
     Attributes:
-        pixels: (h, w, 3) uint8 RGB, 0..255; may be read-only.
+        pixels: (h, w, 3) uint8 RGB, 0..255; may be read-only, and a view of channels that lie one after another.
         transparent: whether any pixel was not fully opaque, whatever became of it.
     """
 
@@ -61,11 +69,17 @@ def decode_file(path: Path, alpha: AlphaPolicy) -> Decoded:
         BadImage: if the file or its content cannot be read.
     """
     try:
-        stream = path.open("rb")
+        file = path.open("rb", buffering=0)
     except OSError as error:
         raise BadImage(f"cannot be opened: {error.strerror or error}") from error
-    with stream:
-        return _decode(stream, alpha)
+    with file:
+        if not _is_short(file):
+            return _decode(io.BufferedReader(file), alpha)
+        try:
+            data = file.read()
+        except OSError as error:
+            raise BadImage(f"cannot be read: {error.strerror or error}") from error
+    return _decode(io.BytesIO(data), alpha)
 
 
 def decode_bytes(data: bytes, alpha: AlphaPolicy) -> Decoded:
@@ -105,6 +119,12 @@ def decode_image(image: Image.Image, alpha: AlphaPolicy) -> Decoded:
         image.info.update(info)  # the image is the caller's, and transparency is taken out of it on the way
 
 
+def _is_short(file: io.FileIO) -> bool:
+    """Whether it is a plain file that may as well be read at once."""
+    found = os.fstat(file.fileno())
+    return stat.S_ISREG(found.st_mode) and found.st_size <= _WHOLE_FILE
+
+
 def _decode(stream: io.BytesIO | io.BufferedReader, alpha: AlphaPolicy) -> Decoded:
     try:
         image = _open(stream)
@@ -132,11 +152,14 @@ def _open(stream: io.BytesIO | io.BufferedReader) -> ImageFile.ImageFile:
     start = stream.read(16)
     if not start:
         raise BadImage("an empty file (0 bytes)")
-    tried: set[str] = set()
+    tried: list[str] = []
     for find_plugins in (Image.preinit, Image.init):
         find_plugins()
-        for name in [name for name in Image.ID if name not in tried and name != "EPS"]:
-            tried.add(name)
+        common = [name for beginning, name in _BEGINNINGS if start.startswith(beginning) and not tried]
+        for name in [*common, *Image.ID]:
+            if name in tried or name == "EPS":
+                continue
+            tried.append(name)
             factory, accept = Image.OPEN[name]
             accepted = accept is None or accept(start)
             if not accepted or isinstance(accepted, str):  # a text is the plugin's excuse
@@ -175,11 +198,24 @@ def _to_rgb(image: Image.Image, alpha: AlphaPolicy) -> Decoded:
             image = Image.alpha_composite(background, rgba)
         # Pillow warns where it drops a palette's transparency; the loader reports it in its own way.
         image.info.pop("transparency", None)
-        return Decoded(np.asarray(image.convert("RGB")), transparent)
+        return Decoded(_pixels(image if image.mode == "RGB" else image.convert("RGB")), transparent)
     except ValueError as error:
         raise BadImage(
             f"Pillow mode {mode!r} cannot become RGB ({error}); save the image as 8-bit RGB, e.g. as PNG"
         ) from error
+
+
+def _pixels(image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
+    """What ``np.asarray`` gives of an RGB image; of a large one as three channels, which is what batches consist of.
+
+    Pillow keeps four bytes a pixel and takes single channels out of them several times as fast as NumPy turns pixels
+    into channels.
+    """
+    width, height = image.size
+    if width * height < _LARGE:
+        return np.frombuffer(image.tobytes(), dtype=np.uint8).reshape(height, width, 3)
+    channels = b"".join([image.tobytes("raw", channel) for channel in "RGB"])
+    return np.frombuffer(channels, dtype=np.uint8).reshape(3, height, width).transpose(1, 2, 0)
 
 
 def _lowest(channel: Image.Image) -> float:

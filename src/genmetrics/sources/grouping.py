@@ -28,6 +28,7 @@ class Group:
     indices: list[int] = field(default_factory=list)
     labels: list[int | None] = field(default_factory=list)
     num_transparent: int = 0
+    hash_sum: int = 0
 
     @property
     def nbytes(self) -> int:
@@ -43,6 +44,7 @@ class Group:
             labels=torch.tensor(labels, dtype=torch.int64) if len(labels) == len(self.indices) else None,
             skipped=skipped,
             num_transparent=self.num_transparent,
+            hash_sum=self.hash_sum,
         )
 
 
@@ -62,15 +64,24 @@ class SizeGroups:
         self.bytes_waiting = 0
 
     def add(
-        self, pixels: UInt8[np.ndarray, "3 h w"], index: int, label: int | None, transparent: bool
+        self, pixels: UInt8[np.ndarray, "3 h w"], index: int, label: int | None, transparent: bool, hash: int
     ) -> Iterator[Group]:
-        """Add one image, and give away what has become due."""
+        """Add one image, and give away what has become due.
+
+        Args:
+            pixels: of the image.
+            index: that the batch gives it.
+            label: its class.
+            transparent: whether any pixel was not fully opaque.
+            hash: its ``image_hash``.
+        """
         size = (pixels.shape[1], pixels.shape[2])
         group = self._groups.setdefault(size, Group())
         group.pixels.append(pixels)
         group.indices.append(index)
         group.labels.append(label)
         group.num_transparent += transparent
+        group.hash_sum += hash
         self.num_waiting += 1
         self.bytes_waiting += pixels.nbytes
         if len(group.pixels) == self._batch_size:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from abc import abstractmethod
 from bisect import bisect_left
 from collections import deque
@@ -15,6 +16,7 @@ from typing import get_args
 import numpy as np
 from jaxtyping import UInt8
 
+from genmetrics.accumulators.content import image_hash
 from genmetrics.errors import BadImageError, SourceError, UsageError
 from genmetrics.sources.base import BatchSpec, ImageBatch, ImageSource
 from genmetrics.sources.crop import Crop, parse_crop
@@ -29,6 +31,9 @@ _MOST_BAD_IMAGES = 10
 _ITEMS_AFTER_A_BAD_IMAGE = 2000
 #: The most bytes of decoded pixels that wait for their turn, besides one image per worker.
 _PREFETCH_BYTES = 256 * 2**20
+#: Small images are handed to a thread several at a time: about so many seconds of work, and at most so many images.
+_SECONDS_AT_ONCE = 0.002
+_MOST_AT_ONCE = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +55,19 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class _Ready:
-    """A decoded image in the layout of a batch."""
+    """A decoded image in the layout of a batch, contiguous."""
 
     pixels: UInt8[np.ndarray, "3 h w"]
     transparent: bool
+    hash: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """Items that were loaded together, in their order, and the time that it took."""
+
+    outcomes: list[_Ready | BadImage]
+    seconds: float
 
 
 class ItemSource(ImageSource):
@@ -141,7 +155,7 @@ class ItemSource(ImageSource):
                     skipped.append(SkippedImage(item.name, str(outcome)))
                     continue
                 index = position(item.index)
-                for group in groups.add(outcome.pixels, index, item.label, outcome.transparent):
+                for group in groups.add(outcome.pixels, index, item.label, outcome.transparent, outcome.hash):
                     told, skipped = tuple(skipped), []
                     yield group.batch(told)
         if expected not in (None, seen):
@@ -226,7 +240,14 @@ def _load(item: Item, alpha: AlphaPolicy, crop: Crop | None) -> _Ready | BadImag
         pixels = decoded.pixels if crop is None else crop(decoded.pixels)
     except BadImage as reason:
         return reason
-    return _Ready(np.ascontiguousarray(pixels.transpose(2, 0, 1)), decoded.transparent)
+    planes = np.ascontiguousarray(pixels.transpose(2, 0, 1))
+    return _Ready(planes, decoded.transparent, image_hash(planes))
+
+
+def _load_together(items: Sequence[Item], alpha: AlphaPolicy, crop: Crop | None) -> _Loaded:
+    began = time.perf_counter()
+    outcomes = [_load(item, alpha, crop) for item in items]
+    return _Loaded(outcomes, time.perf_counter() - began)
 
 
 def _load_in_order(items: Iterator[Item], spec: BatchSpec) -> Generator[tuple[Item, _Ready | BadImage], None, None]:
@@ -246,26 +267,41 @@ def _load_in_order(items: Iterator[Item], spec: BatchSpec) -> Generator[tuple[It
 def _load_in_threads(
     items: Iterator[Item], spec: BatchSpec, crop: Crop | None = None
 ) -> Generator[tuple[Item, _Ready | BadImage], None, None]:
-    pending: deque[tuple[Item, Future[_Ready | BadImage]]] = deque()
+    pending: deque[tuple[list[Item], Future[_Loaded]]] = deque()
     most = max(4 * spec.workers, 2 * spec.batch_size)
-    # Little is read ahead until it is known how large the images are.
+    # Little is read ahead, and one by one, until it is known how large the images are and how long one takes.
     ahead = spec.workers + 1
     typical = 0
+    at_once = 1
+    waiting = 0
+    chunk: list[Item] = []
     pool = ThreadPoolExecutor(spec.workers, thread_name_prefix="genmetrics-decode")
     try:
         for item in items:
-            pending.append((item, pool.submit(_load, item, spec.alpha, crop)))
-            while len(pending) > ahead:
-                first, future = pending.popleft()
-                outcome = future.result()
-                if isinstance(outcome, _Ready):
-                    # Follows large images at once and forgets them slowly.
-                    typical = max(outcome.pixels.nbytes, typical - typical // 32)
-                    ahead = min(most, max(spec.workers + 1, _PREFETCH_BYTES // max(typical, 1)))
-                yield first, outcome
+            chunk.append(item)
+            waiting += 1
+            if len(chunk) >= at_once:
+                pending.append((chunk, pool.submit(_load_together, chunk, spec.alpha, crop)))
+                chunk = []
+            while waiting > ahead and pending:
+                loaded, future = pending.popleft()
+                found = future.result()
+                for outcome in found.outcomes:
+                    if isinstance(outcome, _Ready):
+                        # Follows large images at once and forgets them slowly.
+                        typical = max(outcome.pixels.nbytes, typical - typical // 32)
+                if typical:
+                    ahead = min(most, max(spec.workers + 1, _PREFETCH_BYTES // typical))
+                # Several for each thread, so that none waits for another.
+                most_at_once = min(_MOST_AT_ONCE, ahead // (4 * spec.workers))
+                at_once = max(1, min(most_at_once, int(_SECONDS_AT_ONCE * len(loaded) / max(found.seconds, 1e-9))))
+                yield from zip(loaded, found.outcomes, strict=True)
+                waiting -= len(loaded)
+        if chunk:
+            pending.append((chunk, pool.submit(_load_together, chunk, spec.alpha, crop)))
         while pending:
-            first, future = pending.popleft()
-            yield first, future.result()
+            loaded, future = pending.popleft()
+            yield from zip(loaded, future.result().outcomes, strict=True)
     finally:
-        # Not waiting lets an interrupt through at once; each thread ends with the image it is at.
+        # Not waiting lets an interrupt through at once; each thread ends with the images it is at.
         pool.shutdown(wait=False, cancel_futures=True)
