@@ -90,7 +90,7 @@ def test_a_recorded_network_neither_mixes_devices_nor_waits(network, side, wante
             for name in wanted:
                 assert found[name].device == META and found[name].dtype == torch.float32
                 assert found[name].shape[0] == count
-    assert len(backend._fixed) == 1 and not backend._fails
+    assert len(backend._fixed) == 1 and not backend.notes
 
 
 def test_what_waits_or_mixes_is_noticed():

@@ -38,6 +38,10 @@ class Network(Extractor):
         self._log = log
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        return ("launched one by one",)
+
+    @property
     def features(self) -> Mapping[str, int]:
         return {"wide": 12, "narrow": 3}
 
@@ -130,6 +134,10 @@ def test_an_image_without_a_number_is_named_at_the_latest_at_the_end(request):
         texts.append(str(caught.value))
     assert texts[0] == texts[1]
     assert "1 image(s) contain NaN or infinity (indices 11)" in texts[0]
+
+
+def test_what_networks_say_of_their_run_is_noted_once():
+    assert fed(FakeNetworks("cpu"), images()).notes == ("launched one by one",)
 
 
 @pytest.mark.gpu

@@ -77,6 +77,7 @@ class FeatureFeeder(Feeder):
                 targets[need] = reads
             groups.setdefault((need.extractor, need.preprocess), []).append(need)
         self._queue = device_queue(networks.device)
+        self._extractors = [networks.extractor(extractor) for extractor, _ in groups]
         self._groups = [
             _Group(networks.extractor(extractor), preprocess, group, targets, batch_size, self._queue)
             for (extractor, preprocess), group in groups.items()
@@ -84,9 +85,13 @@ class FeatureFeeder(Feeder):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """That captions were cut off, if any were, of the images of all ranks; known once all have finished."""
+        """That captions were cut off, if any were, of the images of all ranks, and what the networks say of their run.
+
+        All of it is known once all have finished.
+        """
         cut = self._num_truncated
-        return (f"{cut} captions are longer than their network reads, and were cut off",) if cut else ()
+        of_captions = (f"{cut} captions are longer than their network reads, and were cut off",) if cut else ()
+        return (*of_captions, *dict.fromkeys(note for extractor in self._extractors for note in extractor.notes))
 
     @property
     def num_waiting(self) -> int:
@@ -127,7 +132,7 @@ class _Group:
         self._preprocess = get_preprocess(preprocess)
         self._wanted: Collection[str] = tuple(dict.fromkeys(need.feature for need in needs))
         self._targets = [(need.feature, targets[need]) for need in needs]
-        self._batch_size = batch_size
+        self._batch_size = min(batch_size, extractor.largest_batch or batch_size)
         self._queue = queue
         # What a device launches later is taken at once: its statistics would else wait for the batch after, too.
         self._most_running = 0 if queue.launches else _RUNNING

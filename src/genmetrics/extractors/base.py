@@ -72,6 +72,16 @@ class Extractor(ABC):
         return self.info.features
 
     @property
+    def largest_batch(self) -> int | None:
+        """The most images for which a larger batch is faster where it runs now; None where larger is better."""
+        return None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of a record must know of how the network ran so far."""
+        return ()
+
+    @property
     def weights_sha256(self) -> str | None:
         """The sha256 of the weight file's bytes; None where what decides on the features cannot be told."""
         return self.weights.sha256

@@ -96,16 +96,21 @@ class CudaGraphBackend(Backend):
         self._device = device
         self._seen: set[tuple[tuple[str, ...], torch.Size]] = set()
         self._fixed: dict[tuple[tuple[str, ...], torch.Size], _Fixed] = {}
-        self._fails = False
+        self._notes: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """That the network could not be recorded, and why."""
+        return self._notes
 
     def start(self, inputs: Float32[Tensor, "n c h w"], wanted: tuple[str, ...]) -> Pending:
         """Put the batch into the current stream.
 
         Raises:
-            GenmetricsWarning: as a warning, if the network cannot be recorded; it then runs plainly, slower.
+            GenmetricsWarning: as a warning, if the network cannot be recorded; it then runs plainly.
         """
         key = (wanted, inputs.shape[1:])
-        if key not in self._seen or self._fails or len(inputs) == 0:
+        if key not in self._seen or self._notes or len(inputs) == 0:
             self._seen.add(key)
             return self._plain.start(inputs, wanted)
         fixed = self._fixed.get(key)
@@ -125,14 +130,13 @@ class CudaGraphBackend(Backend):
         try:
             return _Fixed(self._plain, self._capture, inputs, wanted)
         except RuntimeError as error:
-            self._fails = True
             reason = (str(error).strip() or repr(error)).splitlines()[0]
-            warnings.warn(
-                f"the network's launches could not be recorded as a CUDA graph ({reason}); "
-                "it runs launch by launch, which gives the same features and takes longer",
-                GenmetricsWarning,
-                stacklevel=2,
+            note = (
+                f"the network's launches could not be recorded as a CUDA graph ({reason}); it ran launch by launch, "
+                "which gives the same features and takes longer"
             )
+            self._notes = (note,)
+            warnings.warn(note, GenmetricsWarning, stacklevel=2)
             return None
 
 
