@@ -6,6 +6,7 @@ import inspect
 from dataclasses import fields
 
 import pytest
+import torch
 
 from genmetrics.engine.evaluate import compute_stats, evaluate
 from genmetrics.engine.evaluator import Evaluator
@@ -91,3 +92,9 @@ def test_entry_points_take_their_defaults_from_here(entry) -> None:
 def test_unknown_argument_is_an_error() -> None:
     with pytest.raises(TypeError, match=r"unexpected keyword argument 'batchsize'"):
         evaluate("a", "b", batchsize=3)
+
+
+def test_batches_by_device():
+    assert Options().batch_size_on(torch.device("cpu")) == 32
+    assert Options().batch_size_on(torch.device("cuda", 1)) == 128
+    assert Options(batch_size=5).batch_size_on(torch.device("cuda")) == 5

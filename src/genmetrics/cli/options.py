@@ -66,9 +66,12 @@ Backend = Annotated[
     ),
 ]
 BatchSize = Annotated[
-    int,
+    int | None,
     typer.Option(
-        "--batch-size", metavar="N", help="Images in a network batch; changes no number but by float32's rounding."
+        "--batch-size",
+        metavar="N",
+        help="Images in a network batch; changes no number but by float32's rounding. [default: 32, on a GPU 128]",
+        show_default=False,
     ),
 ]
 Workers = Annotated[

@@ -57,7 +57,7 @@ def build_command(
     device: options.Device = "auto",
     precision: options.NetworkPrecision = "exact",
     backend: options.Backend = "auto",
-    batch_size: options.BatchSize = 32,
+    batch_size: options.BatchSize = None,
     workers: options.Workers = None,
     num: options.Num = None,
     seed: options.Seed = 2020,

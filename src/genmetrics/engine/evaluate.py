@@ -34,7 +34,7 @@ def evaluate(
     device: str = Options.device,
     precision: Precision = Options.precision,
     backend: BackendChoice = Options.backend,
-    batch_size: int = Options.batch_size,
+    batch_size: int | None = Options.batch_size,
     workers: int | None = None,
     num: int | None = None,
     seed: int = Options.seed,
@@ -61,7 +61,8 @@ def evaluate(
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         precision: ``exact``, ``tf32`` or ``bf16``; only the first is the published protocols'.
         backend: what convolutional networks run on: ``auto``, ``openvino``, ``torch`` or ``reference``.
-        batch_size: images that go through the network at once; it does not change the numbers.
+        batch_size: images that go through the network at once, which does not change the numbers; None takes 32, and
+            128 on a CUDA device.
         workers: decoding threads; None takes one a core, at most 8.
         num: how many of the generated images to use, drawn with the seed; None uses all.
         seed: of every random choice, 0..2³²−1.
@@ -111,7 +112,7 @@ def compute_stats(
     device: str = Options.device,
     precision: Precision = Options.precision,
     backend: BackendChoice = Options.backend,
-    batch_size: int = Options.batch_size,
+    batch_size: int | None = Options.batch_size,
     workers: int | None = None,
     num: int | None = None,
     seed: int = Options.seed,
@@ -133,7 +134,7 @@ def compute_stats(
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         precision: ``exact``, ``tf32`` or ``bf16``.
         backend: what convolutional networks run on: ``auto``, ``openvino``, ``torch`` or ``reference``.
-        batch_size: images that go through the network at once.
+        batch_size: images that go through the network at once; None takes 32, and 128 on a CUDA device.
         workers: decoding threads; None takes one a core, at most 8.
         num: how many of the images to use, drawn with the seed; None uses all.
         seed: of every random choice.

@@ -50,7 +50,7 @@ class Evaluator:
         device: str = Options.device,
         precision: Precision = Options.precision,
         backend: BackendChoice = Options.backend,
-        batch_size: int = Options.batch_size,
+        batch_size: int | None = Options.batch_size,
         workers: int | None = None,
         seed: int = Options.seed,
         cache: bool = Options.cache,
@@ -66,7 +66,7 @@ class Evaluator:
             device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
             precision: ``exact``, ``tf32`` or ``bf16``.
             backend: what convolutional networks run on: ``auto``, ``openvino``, ``torch`` or ``reference``.
-            batch_size: images that go through the network at once.
+            batch_size: images that go through the network at once; None takes 32, and 128 on a CUDA device.
             workers: threads that decode the reference.
             seed: of every random choice.
             cache: keep the reference's statistics, and use those that are kept.
@@ -117,7 +117,7 @@ class Evaluator:
         """Forget all generated images; reference and networks stay."""
         self._started = time.perf_counter()
         self._captions: dict[int, str] = {}
-        needs, batch_size = self._plan.gen_needs, self._options.batch_size
+        needs, batch_size = self._plan.gen_needs, self._options.batch_size_on(self._networks.device)
         self._feeders = make_feeders(needs, self._networks, batch_size, None, self._captions)
         self._labels = Labels()
         self._content = Hashing(self._networks.device)

@@ -105,10 +105,11 @@ def read_source(
     count = chosen.count
     total = count if options.on_bad_image == "error" and not keep_logits else None
     workers = default_workers() if options.workers is None else options.workers
-    spec = BatchSpec(options.batch_size, workers, options.alpha, options.on_bad_image, chosen.positions, options.crop)
+    batch_size = options.batch_size_on(networks.device)
+    spec = BatchSpec(batch_size, workers, options.alpha, options.on_bad_image, chosen.positions, options.crop)
     shard = _share(options.shard)
     expected = None if count is None else len(shard.range(count))
-    feeders = make_feeders(needs, networks, options.batch_size, total, texts)
+    feeders = make_feeders(needs, networks, batch_size, total, texts)
     content = ContentDigest()
     labels = Labels()
     skipped: list[SkippedImage] = []
@@ -138,7 +139,7 @@ def read_source(
     filled = {need: held for feeder in feeders for need, held in feeder.accumulators.items()}
     of_paths = [need for need in needs if need.accumulator == PATHS]
     if of_paths:
-        steps = read_paths(source, of_paths, networks, chosen.count or 0, shard, options.batch_size)
+        steps = read_paths(source, of_paths, networks, chosen.count or 0, shard, batch_size)
         filled |= yield from _path_progress(steps, stage)
     accumulators = {need: distributed.merge_over_ranks(filled[need]) for need in needs}
     content = distributed.merge_over_ranks(content)

@@ -6,6 +6,7 @@ import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from genmetrics.errors import UsageError
 from genmetrics.registry import did_you_mean
@@ -14,7 +15,13 @@ from genmetrics.sources.crop import parse_crop
 from genmetrics.sources.labels import check_labels
 from genmetrics.types import AlphaPolicy, BackendChoice, BadImagePolicy, Precision, Shard, Stage
 
+if TYPE_CHECKING:
+    import torch
+
 __all__ = ["Options"]
+
+# A GPU needs many images to be busy; a CPU none beyond a few for each core, and they take memory.
+_ON_CPU, _ON_CUDA = 32, 128
 
 
 @dataclass(frozen=True)
@@ -28,7 +35,7 @@ class Options:
         precision: ``exact`` (float32 without TF32), ``tf32`` or ``bf16``.
         backend: what convolutional networks run on: ``auto`` (the fastest measured), ``openvino``, ``torch``, or
             ``reference`` (torch, layer by layer as published).
-        batch_size: images that go through the network at once.
+        batch_size: images that go through the network at once; None takes 32, and 128 on a CUDA device.
         workers: decoding threads; None takes one a core, at most 8.
         num: how many of the generated images to use, drawn with the seed; None uses all.
         seed: of every random choice.
@@ -48,7 +55,7 @@ class Options:
     device: str = "auto"
     precision: Precision = "exact"
     backend: BackendChoice = "auto"
-    batch_size: int = 32
+    batch_size: int | None = None
     workers: int | None = None
     num: int | None = None
     seed: int = 2020
@@ -65,13 +72,18 @@ class Options:
         """Where the classes of a side's images come from."""
         return self.labels if isinstance(self.labels, str | Path) else self.labels.get(stage, "auto")
 
+    def batch_size_on(self, device: torch.device) -> int:
+        """How many images go through a network at once on a device."""
+        return self.batch_size or (_ON_CUDA if device.type == "cuda" else _ON_CPU)
+
     def __post_init__(self) -> None:
         _check_choice("precision", self.precision, typing.get_args(Precision))
         _check_choice("backend", self.backend, typing.get_args(BackendChoice))
         _check_choice("alpha", self.alpha, typing.get_args(AlphaPolicy))
         _check_choice("on_bad_image", self.on_bad_image, typing.get_args(BadImagePolicy))
-        _check_number("batch_size", self.batch_size, 1, None)
         _check_number("seed", self.seed, 0, 2**32 - 1)
+        if self.batch_size is not None:
+            _check_number("batch_size", self.batch_size, 1, None)
         if self.workers is not None:
             _check_number("workers", self.workers, 0, None)
         if self.num is not None:
