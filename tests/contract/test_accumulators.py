@@ -146,6 +146,15 @@ def assert_same(case: Case, ours: Accumulator, theirs: Accumulator) -> None:
 ALL = range(TOTAL)
 
 
+@pytest.mark.parametrize("inside", [(True, False), (False, True), (True, True)])
+def test_feeding_may_go_on_outside_of_inference_mode(case: Case, inside: tuple[bool, bool]) -> None:
+    values, accumulator = case.values(TOTAL), case.make()
+    for part, mode in zip(np.split(np.arange(TOTAL), (TOTAL // 2,)), inside, strict=True):
+        with torch.inference_mode(mode):
+            accumulator.update(values[part], torch.from_numpy(part))
+    assert_same(case, accumulator, fed(case, ALL))
+
+
 def test_every_registered_kind_has_a_case() -> None:
     assert {case.kind for case in CASES.values()} - {None} == set(ACCUMULATORS)
     for case in CASES.values():

@@ -92,3 +92,13 @@ def test_equals_the_weights_own_network(extractor: Extractor) -> None:
         expected = peer(inputs)
     ours = extractor.run(inputs, ["logits"])["logits"]
     assert float((ours - expected).norm() / expected.norm()) < 1e-5
+
+
+@pytest.mark.parametrize("backend", ["auto", "torch"])
+def test_a_network_that_was_read_inside_inference_mode_runs_outside(backend: str) -> None:
+    images = photo("rocket")
+    with torch.inference_mode():
+        extractor = load_extractor("efficientnet-lite0.in1k")
+        assert not extractor.network.state_dict()["_fc.bias"].is_inference()
+    extractor.to(torch.device("cpu"), "exact", backend)
+    assert extractor(images, ["1280"])["1280"].shape == (len(images), 1280)

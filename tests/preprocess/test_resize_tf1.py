@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from genmetrics.preprocess.resize_tf1 import resize_tf1_bilinear
+from genmetrics.preprocess.resize_tf1 import resize_tf1_bilinear, resize_tf1_bilinear_by_torch
 
 
 def pixels(height: int, width: int, seed: int, count: int = 1) -> np.ndarray:
@@ -107,3 +107,32 @@ def test_strided_input() -> None:
     images = torch.from_numpy(pixels(60, 50, seed=6))
     strided = images.contiguous(memory_format=torch.channels_last)
     np.testing.assert_array_equal(resize_tf1_bilinear(strided, (299, 299)).numpy(), formula(images.numpy(), (299, 299)))
+
+
+ON_A_GPU = [(256, 256), (32, 32), (512, 512), (299, 299), (300, 301), (17, 1), (1, 1), (600, 280), (333, 77)]
+
+
+@pytest.mark.parametrize(("height", "width"), ON_A_GPU)
+def test_what_a_gpu_does_is_the_same_to_rounding(height: int, width: int) -> None:
+    images = torch.from_numpy(pixels(height, width, height + width))
+    before = images.clone()
+    ours = resize_tf1_bilinear_by_torch(images, (299, 299))
+    assert torch.equal(images, before)
+    torch.testing.assert_close(ours, resize_tf1_bilinear(images, (299, 299)), rtol=0, atol=1e-4)
+
+
+def test_torchs_own_positions_are_not_tensorflows() -> None:
+    """The negative control: without the row and column more, either of torch's conventions is another resize."""
+    images = torch.from_numpy(pixels(256, 256, 1))
+    expected = resize_tf1_bilinear(images, (299, 299))
+    for align_corners in (False, True):
+        other = F.interpolate(images, size=(299, 299), mode="bilinear", align_corners=align_corners)
+        assert float((other - expected).abs().max()) > 10
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(("height", "width"), ON_A_GPU)
+def test_a_gpu_equals_the_cpu(height: int, width: int) -> None:
+    images = torch.from_numpy(pixels(height, width, height + width))
+    found = resize_tf1_bilinear(images.cuda(), (299, 299)).cpu()
+    torch.testing.assert_close(found, resize_tf1_bilinear(images, (299, 299)), rtol=0, atol=1e-4)

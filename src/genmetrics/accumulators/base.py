@@ -7,12 +7,21 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 import torch
-from jaxtyping import Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from genmetrics.errors import StatisticsError
 
-__all__ = ["Accumulator", "check_finite", "check_nonzero", "check_same"]
+__all__ = [
+    "Accumulator",
+    "check_finite",
+    "check_nonzero",
+    "check_same",
+    "find_not_finite",
+    "find_zero",
+    "refuse_not_finite",
+    "refuse_zero",
+]
 
 Self = TypeVar("Self", bound="Accumulator")
 Value = TypeVar("Value")
@@ -23,6 +32,9 @@ class Accumulator(ABC):
 
     Whatever the batch split and the order of arrival, the statistics are the same. An accumulator of no
     samples is the identity of ``merge``.
+
+    Fed from a CUDA device, it does not wait for it: what is launched is finished, and a bad sample is refused, in a
+    later ``update`` or when the statistics are read or settled.
     """
 
     #: How many samples have been fed.
@@ -35,6 +47,13 @@ class Accumulator(ABC):
         Args:
             values: (n, ...) what the accumulator keeps statistics of.
             indices: (n,) int64, the samples' indices in their image set.
+
+        Raises:
+            StatisticsError: if a value is NaN or infinite.
+        """
+
+    def settle(self) -> None:  # noqa: B027
+        """Wait for a device that still works on what was fed; reading does it too.
 
         Raises:
             StatisticsError: if a value is NaN or infinite.
@@ -60,20 +79,38 @@ class Accumulator(ABC):
 
 def check_finite(values: Tensor, indices: Tensor) -> None:
     """Raise a ``StatisticsError`` that names the samples with NaN or infinite values, if there are any."""
-    finite = torch.isfinite(values).flatten(1).all(dim=1)
-    if not bool(finite.all()):
-        bad = indices[~finite.cpu()]
+    refuse_not_finite(find_not_finite(values), indices)
+
+
+def check_nonzero(values: Tensor, indices: Tensor) -> None:
+    """Raise a ``StatisticsError`` that names the samples whose features are all zero, if there are any."""
+    refuse_zero(find_zero(values), indices)
+
+
+def find_not_finite(values: Float[Tensor, "n ..."]) -> Bool[Tensor, " n"]:
+    """Which samples have NaN or infinite values."""
+    return ~torch.isfinite(values).flatten(1).all(dim=1)
+
+
+def find_zero(values: Float[Tensor, "n ..."]) -> Bool[Tensor, " n"]:
+    """Which samples' features are all zero."""
+    return (values == 0).flatten(1).all(dim=1)
+
+
+def refuse_not_finite(found: Bool[Tensor, " n"], indices: Int64[Tensor, " n"]) -> None:
+    """Raise a ``StatisticsError`` that names the samples found to have NaN or infinite values, if there are any."""
+    if bool(found.any()):
+        bad = indices[found.cpu()]
         raise StatisticsError(
             f"the features of {len(bad)} image(s) contain NaN or infinity (indices {_listed(bad)}); no number computed "
             "from them would mean anything. Look at these images, the weights, and the precision of the network"
         )
 
 
-def check_nonzero(values: Tensor, indices: Tensor) -> None:
-    """Raise a ``StatisticsError`` that names the samples whose features are all zero, if there are any."""
-    zero = (values == 0).flatten(1).all(dim=1)
-    if bool(zero.any()):
-        bad = indices[zero.cpu()]
+def refuse_zero(found: Bool[Tensor, " n"], indices: Int64[Tensor, " n"]) -> None:
+    """Raise a ``StatisticsError`` that names the samples found to be all zero, if there are any."""
+    if bool(found.any()):
+        bad = indices[found.cpu()]
         raise StatisticsError(
             f"the features of {len(bad)} image(s) are all zero (indices {_listed(bad)}): they have no direction and "
             "cannot be scaled to unit norm. Look at these images and the weights of the network"

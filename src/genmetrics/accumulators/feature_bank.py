@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from typing import TypeVar
 
@@ -9,12 +10,16 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from genmetrics.accumulators.base import Accumulator, check_finite, check_same
+from genmetrics.accumulators.base import Accumulator, check_same
+from genmetrics.accumulators.on_device import Fetched, LateChecks, is_late
 from genmetrics.errors import StatisticsError
 
 __all__ = ["FeatureBank", "RowBank", "Scalars"]
 
 Self = TypeVar("Self", bound="RowBank")
+
+#: How many batches may be on their way from the device at once.
+_MOST_ARRIVING = 4
 
 
 class RowBank(Accumulator):
@@ -27,19 +32,29 @@ class RowBank(Accumulator):
         self.width = width
         self.num_samples = 0
         self._rows: list[Tensor] = []
+        self._arriving: deque[Fetched] = deque()
+        self._late = LateChecks()
         self._indices: list[Tensor] = []
         self._sorted = True
 
     def update(self, values: Tensor, indices: Int64[Tensor, " n"]) -> None:
         """Keep (n, d) rows of any floating dtype."""
         check_same("feature width", self.width, values.shape[1])
-        check_finite(values, indices)
+        self._late.begin(values)
+        self._late.finite(values, indices)
         if values.shape[0] == 0:
             return
-        self._rows.append(values.detach().to("cpu", self.dtype, copy=True))
+        self._arriving.append(Fetched(values.detach().to(self.dtype)))
+        self._receive(_MOST_ARRIVING if is_late(values) else 0)
+        self._late.end(values)
         self._indices.append(indices.detach().to("cpu", torch.int64, copy=True))
         self.num_samples += values.shape[0]
         self._sorted = False
+
+    def settle(self) -> None:
+        """Wait for rows that are on their way from a device."""
+        self._late.settle()
+        self._receive(0)
 
     def merge(self: Self, other: Self) -> Self:
         """The rows of both sample sets.
@@ -48,6 +63,8 @@ class RowBank(Accumulator):
             StatisticsError: if an index is in both, which would count a sample twice.
         """
         check_same("feature width", self.width, other.width)
+        self.settle()
+        other.settle()
         merged = type(self)(self.width)
         merged._rows = [*self._rows, *other._rows]
         merged._indices = [*self._indices, *other._indices]
@@ -77,7 +94,13 @@ class RowBank(Accumulator):
         self._sort()
         return self._indices[0] if self._indices else torch.zeros(0, dtype=torch.int64)
 
+    def _receive(self, most: int) -> None:
+        """Take over rows until at most so many batches are on their way."""
+        while len(self._arriving) > most:
+            self._rows.append(self._arriving.popleft().take())
+
     def _sort(self) -> None:
+        self.settle()
         if self._sorted or not self._rows:
             return
         indices, order = torch.cat(self._indices).sort(stable=True)

@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
-from genmetrics.accumulators.base import Accumulator, check_finite, check_nonzero, check_same
+from genmetrics.accumulators.base import Accumulator, check_finite, check_same
+from genmetrics.accumulators.on_device import LateChecks
 from genmetrics.errors import StatisticsError
 from genmetrics.linalg import centred_row_factor, covariance_factor, unit_rows
 
@@ -44,7 +45,11 @@ class Moments(Accumulator):
         self._mean: Tensor | None = None
         self._m2: Tensor | None = None
         self._factor: Tensor | None = None
+        self._late = LateChecks()
 
+    @torch.inference_mode(
+        mode=False
+    )  # what is made here is changed in place by later calls, which may be outside of it
     def update(self, values: Tensor, indices: Int64[Tensor, " n"]) -> None:
         """Feed (n, d) features of any floating dtype.
 
@@ -53,12 +58,18 @@ class Moments(Accumulator):
         """
         self._require_count()
         check_same("feature width", self.width, values.shape[1])
-        check_finite(values, indices)
+        self._late.begin(values)
+        self._late.finite(values, indices)
         rows = values.detach().to(torch.float64, copy=True)
         if self.unit_norm:
-            check_nonzero(rows, indices)
-            rows = unit_rows(rows, zeros="refuse")
+            self._late.nonzero(rows, indices)
+            rows = unit_rows(rows, zeros="keep")
         self._add(rows)
+        self._late.end(values)
+
+    def settle(self) -> None:
+        """Wait for a device that still works on what was fed."""
+        self._late.settle()
 
     def merge(self, other: Moments) -> Moments:
         """The moments of both sample sets, on the CPU."""
@@ -66,6 +77,8 @@ class Moments(Accumulator):
         check_same("unit_norm", self.unit_norm, other.unit_norm)
         self._require_count()
         other._require_count()
+        self.settle()
+        other.settle()
         merged = Moments(self.width, unit_norm=self.unit_norm)
         if self._m2 is None and other._m2 is None:
             for rows in (*self._rows, *other._rows):
@@ -82,6 +95,7 @@ class Moments(Accumulator):
 
         Of rows of unit norm also ``unit_norm``, 1; a state without it is of rows as they came.
         """
+        self.settle()
         state = {"count": torch.tensor(self.num_samples if self.counted else -1)}
         if self.unit_norm:
             state["unit_norm"] = torch.tensor(1)
@@ -170,6 +184,7 @@ class Moments(Accumulator):
         Raises:
             StatisticsError: of no samples, or of an unknown number of them.
         """
+        self.settle()
         if self._m2 is not None or self.num_samples == 0:
             return self.second_moment()
         rows = self._kept_rows()
@@ -222,6 +237,7 @@ class Moments(Accumulator):
             )
 
     def _require(self, count: int) -> None:
+        self.settle()
         if self.num_samples < count:
             raise StatisticsError(
                 f"{self.num_samples} image(s): a mean and covariance need at least {count}; add images"

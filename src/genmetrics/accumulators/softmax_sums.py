@@ -9,8 +9,10 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
-from genmetrics.accumulators.base import Accumulator, check_finite, check_same
+from genmetrics.accumulators.base import Accumulator, check_same
 from genmetrics.accumulators.feature_bank import FeatureBank
+from genmetrics.accumulators.on_device import LateChecks
+from genmetrics.devices import sent
 from genmetrics.errors import StatisticsError
 
 __all__ = ["SoftmaxSums"]
@@ -40,28 +42,42 @@ class SoftmaxSums(Accumulator):
         self._counts = torch.zeros(self.num_splits, dtype=torch.float64)
         self._sums = torch.zeros((self.num_splits, width), dtype=torch.float64)
         self._negentropy = torch.zeros(self.num_splits, dtype=torch.float64)
+        self._late = LateChecks()
 
+    @torch.inference_mode(
+        mode=False
+    )  # what is made here is changed in place by later calls, which may be outside of it
     def update(self, values: Tensor, indices: Int64[Tensor, " n"]) -> None:
         """Feed (n, k) logits of any floating dtype."""
         check_same("number of classes", self.width, values.shape[1])
-        check_finite(values, indices)
         if self._kept is not None:
             self._kept.update(values, indices)
         else:
+            self._late.begin(values)
+            self._late.finite(values, indices)
             self._add(values, indices)
+            self._late.end(values)
         self.num_samples += values.shape[0]
+
+    def settle(self) -> None:
+        """Wait for a device that still works on what was fed."""
+        self._late.settle()
+        if self._kept is not None:
+            self._kept.settle()
 
     def merge(self, other: SoftmaxSums) -> SoftmaxSums:
         """The sums over both sample sets."""
         for name in ("width", "num_splits", "seed", "total", "chunk"):
             check_same(name, getattr(self, name), getattr(other, name))
+        self.settle()
+        other.settle()
         merged = SoftmaxSums(self.width, self.num_splits, self.seed, self.total, chunk=self.chunk)
         merged.num_samples = self.num_samples + other.num_samples
         if self._kept is not None and other._kept is not None:
             merged._kept = self._kept.merge(other._kept)
         merged._counts = self._counts + other._counts
-        merged._sums = self._sums + other._sums
-        merged._negentropy = self._negentropy + other._negentropy
+        merged._sums = self._sums.cpu() + other._sums.cpu()
+        merged._negentropy = self._negentropy.cpu() + other._negentropy.cpu()
         return merged
 
     def state(self) -> dict[str, Tensor]:
@@ -70,12 +86,13 @@ class SoftmaxSums(Accumulator):
         setting = torch.tensor([*numbers, self.chunk] if self.chunk else numbers, dtype=torch.int64)
         if self._kept is not None:
             return {"setting": setting, **self._kept.state()}
+        self.settle()
         # Copies: feeding goes on in place.
         return {
             "setting": setting,
             "counts": self._counts.clone(),
-            "sums": self._sums.clone(),
-            "negentropy": self._negentropy.clone(),
+            "sums": self._sums.to("cpu", copy=True),
+            "negentropy": self._negentropy.to("cpu", copy=True),
         }
 
     @classmethod
@@ -121,8 +138,9 @@ class SoftmaxSums(Accumulator):
             raise StatisticsError(
                 f"{self.num_samples} images arrived where {self.total} were announced; the splits would be uneven"
             )
-        marginal = self._sums / self._counts[:, None]
-        divergences: Tensor = self._negentropy / self._counts - torch.special.xlogy(marginal, marginal).sum(dim=1)
+        self.settle()
+        marginal = self._sums.cpu() / self._counts[:, None]
+        divergences: Tensor = self._negentropy.cpu() / self._counts - torch.special.xlogy(marginal, marginal).sum(dim=1)
         return divergences
 
     def _split_of_each_index(self, total: int) -> Tensor:
@@ -137,12 +155,18 @@ class SoftmaxSums(Accumulator):
                 f"image indices {int(indices.min())}..{int(indices.max())} arrived where {len(self._splits)} images "
                 "were announced"
             )
-        log_p = torch.log_softmax(values.detach().to("cpu", torch.float64), dim=1)
+        log_p = torch.log_softmax(values.detach().to(torch.float64), dim=1)
         p = log_p.exp()
+        if self._sums.device != values.device:
+            self._sums, self._negentropy = self._sums.to(values.device), self._negentropy.to(values.device)
         split = self._splits[indices.to("cpu", torch.int64)]
-        self._counts.index_add_(0, split, torch.ones(len(split), dtype=torch.float64))
-        self._sums.index_add_(0, split, p)
-        self._negentropy.index_add_(0, split, (p * log_p).sum(dim=1))
+        # One row a split with a one for each of its samples: a product, whose order of sums is fixed on every device.
+        belongs = torch.zeros((self.num_splits, len(split)), dtype=torch.float64)
+        belongs[split, torch.arange(len(split))] = 1
+        self._counts += belongs.sum(dim=1)
+        on_device = sent(belongs, values.device)
+        self._sums.addmm_(on_device, p)
+        self._negentropy.addmv_(on_device, (p * log_p).sum(dim=1))
 
 
 def _split_of_index(total: int, num_splits: int, seed: int) -> Tensor:

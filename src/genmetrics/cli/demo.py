@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from genmetrics.cli import allocator
 from genmetrics.cli.console import reporting_errors, say
 from genmetrics.cli.progress import showing_progress
 
@@ -25,6 +26,7 @@ def demo_command(
     kind of picture.
     """
     with reporting_errors():
+        allocator.keep_freed_memory()
         from genmetrics.cli.table import print_rows
         from genmetrics.demo import run_demo
         from genmetrics.engine.evaluate import drive

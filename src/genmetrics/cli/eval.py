@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from genmetrics.cli import options
+from genmetrics.cli import allocator, options
 from genmetrics.cli.console import reporting_errors, say
 from genmetrics.cli.progress import showing_progress
 
@@ -92,6 +92,7 @@ def eval_command(
     prints and writes.
     """
     with reporting_errors():
+        allocator.keep_freed_memory()
         target = None if json_file in (None, "-") else Path(str(json_file))
         if target is not None:
             from genmetrics.files import check_writable

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from genmetrics.cli import options
+from genmetrics.cli import allocator, options
 from genmetrics.cli.console import reporting_errors, say
 from genmetrics.cli.progress import showing_progress
 
@@ -83,6 +83,7 @@ def build_command(
     Under torchrun the images are shared out, and rank 0 writes.
     """
     with reporting_errors():
+        allocator.keep_freed_memory()
         from genmetrics import distributed
         from genmetrics.engine.describe import by_sides, needs_in_file
         from genmetrics.engine.evaluate import compute_stats

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from genmetrics import distributed
 from genmetrics.accumulators.build import PATHS
-from genmetrics.accumulators.content import ContentDigest
 from genmetrics.accumulators.labels import Labels
 from genmetrics.engine.comparable import check_comparable
 from genmetrics.engine.evaluate import drive, weights_by_extractor
 from genmetrics.engine.feeders import make_feeders
+from genmetrics.engine.hashing import Hashing
 from genmetrics.engine.hints import naming_another_network
 from genmetrics.engine.networks import Networks
 from genmetrics.engine.options import Options
@@ -120,7 +120,7 @@ class Evaluator:
         needs, batch_size = self._plan.gen_needs, self._options.batch_size_on(self._networks.device)
         self._feeders = make_feeders(needs, self._networks, batch_size, None, self._captions)
         self._labels = Labels()
-        self._content = ContentDigest()
+        self._content = Hashing(self._networks.device)
         self._own_indices = False
 
     def update(
@@ -144,7 +144,8 @@ class Evaluator:
         Raises:
             UsageError: if the images are not uint8 of that shape, something comes in another number than the images,
                 indices or labels are no integers, or only some calls give indices.
-            StatisticsError: if a feature is NaN or infinite.
+            StatisticsError: if a feature is NaN or infinite; on a GPU those of an earlier call may be, and then nothing
+                more is taken before ``reset``.
         """
         _check_images(images)
         shard = distributed.current_shard()
@@ -162,9 +163,9 @@ class Evaluator:
             self._captions.update(zip(numbers.tolist(), captions, strict=True))
         if classes is not None:
             self._labels.update(classes, numbers)
-        for feeder in self._feeders:
-            feeder.add(images, numbers, classes)
-        self._content.update(images, numbers)
+        with self._content.reading(images):
+            for feeder in self._feeders:
+                feeder.add(images, numbers, classes)
 
     def compute(self) -> Report:
         """The report on all images fed since the last ``reset``; feeding may go on afterwards.
@@ -172,7 +173,7 @@ class Evaluator:
         Raises:
             StatisticsError: if there are too few images for a metric.
         """
-        content = distributed.merge_over_ranks(self._content)
+        content = distributed.merge_over_ranks(self._content.digest())
         if content.num_samples == 0:
             raise StatisticsError("no images were fed; call update(images) before compute()")
         for feeder in self._feeders:

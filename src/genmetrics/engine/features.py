@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping, MutableMapping
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from genmetrics import distributed
 from genmetrics.accumulators.base import Accumulator
 from genmetrics.accumulators.build import CAPTIONS, build_accumulator
 from genmetrics.engine.captions import Captions, CaptionValues
+from genmetrics.engine.device_queue import DeviceQueue, device_queue
 from genmetrics.engine.feeder import Feeder
 from genmetrics.engine.networks import Networks
 from genmetrics.extractors.backends.base import Pending
@@ -75,17 +76,22 @@ class FeatureFeeder(Feeder):
                 self._captioned.append(reads)
                 targets[need] = reads
             groups.setdefault((need.extractor, need.preprocess), []).append(need)
-        self._device = networks.device
+        self._queue = device_queue(networks.device)
+        self._extractors = [networks.extractor(extractor) for extractor, _ in groups]
         self._groups = [
-            _Group(networks.extractor(extractor), preprocess, group, targets, batch_size)
+            _Group(networks.extractor(extractor), preprocess, group, targets, batch_size, self._queue)
             for (extractor, preprocess), group in groups.items()
         ]
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """That captions were cut off, if any were, of the images of all ranks; known once all have finished."""
+        """That captions were cut off, if any were, of the images of all ranks, and what the networks say of their run.
+
+        All of it is known once all have finished.
+        """
         cut = self._num_truncated
-        return (f"{cut} captions are longer than their network reads, and were cut off",) if cut else ()
+        of_captions = (f"{cut} captions are longer than their network reads, and were cut off",) if cut else ()
+        return (*of_captions, *dict.fromkeys(note for extractor in self._extractors for note in extractor.notes))
 
     @property
     def num_waiting(self) -> int:
@@ -94,7 +100,7 @@ class FeatureFeeder(Feeder):
 
     def add(self, images: Tensor, indices: Tensor, labels: Tensor | None) -> None:
         """Feed (n, 3, h, w) uint8 images with their (n,) int64 indices."""
-        on_device = images.to(self._device, non_blocking=True)
+        on_device = self._queue.upload(images)
         for group in self._groups:
             group.add(on_device, indices)
 
@@ -102,6 +108,9 @@ class FeatureFeeder(Feeder):
         """Bring the last, incomplete batches through the networks."""
         for group in self._groups:
             group.flush()
+        self._queue.join()
+        for held in self.accumulators.values():
+            held.settle()
         if self._captioned:
             of_ranks = distributed.gather(tuple(target.num_truncated for target in self._captioned))
             self._num_truncated = max(sum(counts) for counts in zip(*of_ranks, strict=True))
@@ -117,12 +126,16 @@ class _Group:
         needs: list[Need],
         targets: Mapping[Need, _Target],
         batch_size: int,
+        queue: DeviceQueue[Any, Any],
     ) -> None:
         self._extractor = extractor
         self._preprocess = get_preprocess(preprocess)
         self._wanted: Collection[str] = tuple(dict.fromkeys(need.feature for need in needs))
         self._targets = [(need.feature, targets[need]) for need in needs]
         self._batch_size = min(batch_size, extractor.largest_batch or batch_size)
+        self._queue = queue
+        # What a device launches later is taken at once: its statistics would else wait for the batch after, too.
+        self._most_running = 0 if queue.launches else _RUNNING
         self._inputs: list[Tensor] = []
         self._indices: list[Tensor] = []
         self._running: deque[tuple[Pending, Tensor]] = deque()
@@ -156,14 +169,15 @@ class _Group:
         self._collected -= count
         self._inputs = [inputs[count:]] if self._collected else []
         self._indices = [indices[count:]] if self._collected else []
-        while len(self._running) > _RUNNING:
+        while len(self._running) > self._most_running:
             self._take()
 
     def _take(self) -> None:
         pending, indices = self._running.popleft()
         features = pending()
-        for name, target in self._targets:
-            values = features[name]
-            # Metal has no float64, in which the statistics are kept.
-            target.update(values.cpu() if values.device.type == "mps" else values, indices)
+        with self._queue.statistics(features.values()):
+            for name, target in self._targets:
+                values = features[name]
+                # Metal has no float64, in which the statistics are kept.
+                target.update(values.cpu() if values.device.type == "mps" else values, indices)
         self.num_waiting -= len(indices)

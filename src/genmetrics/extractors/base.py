@@ -77,6 +77,11 @@ class Extractor(ABC):
         return None
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of a record must know of how the network ran so far."""
+        return ()
+
+    @property
     def weights_sha256(self) -> str | None:
         """The sha256 of the weight file's bytes; None where what decides on the features cannot be told."""
         return self.weights.sha256

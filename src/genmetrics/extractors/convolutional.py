@@ -53,6 +53,11 @@ class ConvolutionalExtractor(PublishedExtractor):
         """The backend's; None before one is chosen."""
         return None if self._backend is None else self._backend.largest_batch
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The backend's; none before one is chosen."""
+        return () if self._backend is None else self._backend.notes
+
     def to(self, device: torch.device, precision: Precision, backend: BackendChoice = "auto") -> None:
         """Choose where, how exactly and on what the network computes.
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+import torch
 from jaxtyping import Float32
 from torch import Tensor, nn
 
@@ -175,6 +176,7 @@ class PublishedExtractor(Extractor):
         published = PUBLISHED[cls.name]
         return find_weights(published, weights) or fetch_weights(published)
 
+    @torch.inference_mode(mode=False)  # weights made inside could not be folded or moved outside
     def read_network(self) -> nn.Module:
         """The network with the weights of the file, in evaluation on the CPU."""
         state = self.relabelled(load_state_dict(self.weights.path, self.name))

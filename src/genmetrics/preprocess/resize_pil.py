@@ -17,6 +17,8 @@ from jaxtyping import Float32, Float64, Int64, UInt8
 from PIL import Image
 from torch import Tensor
 
+from genmetrics.devices import sent
+
 __all__ = ["resize_pil_bicubic_f32", "resize_pil_bicubic_u8", "resize_pil_f32", "resize_pil_u8"]
 
 
@@ -131,13 +133,13 @@ def _is_for_pillow(images: Tensor, by_pillow: bool | None) -> bool:
 
 def _weighted_sum(images: Tensor, axis: int, taps: Tensor, weights: Tensor, start: Tensor) -> Tensor:
     """The sum of ``start`` and weight · pixel over the taps of an axis, one after another as Pillow adds them."""
-    taps, weights = taps.to(images.device), weights.to(images.device)
+    taps, weights, start = (sent(values, images.device) for values in (taps, weights, start))
     shape = [1, 1, 1, 1]
     shape[axis] = taps.shape[1]
     total: Tensor | None = None
     for tap, weight in zip(taps, weights, strict=True):
         term = images.index_select(axis, tap).to(weights.dtype).mul_(weight.reshape(shape))
-        total = term.add_(start.to(images.device)) if total is None else total.add_(term)
+        total = term.add_(start) if total is None else total.add_(term)
     assert total is not None
     return total
 

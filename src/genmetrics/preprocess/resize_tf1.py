@@ -7,10 +7,11 @@ from functools import lru_cache
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float32, Int64, Shaped
 from torch import Tensor
 
-__all__ = ["PlaneResizer", "resize_tf1_bilinear"]
+__all__ = ["PlaneResizer", "resize_tf1_bilinear", "resize_tf1_bilinear_by_torch"]
 
 
 def resize_tf1_bilinear(
@@ -31,8 +32,11 @@ def resize_tf1_bilinear(
         (n, c, height, width) float32 in the range of the input.
 
     Source: Heusel et al. 2017 (arXiv:1706.08500), the ``ResizeBilinear`` node of ``classify_image_graph_def.pb``.
-    Matches: TensorFlow 2.21's operator bit for bit on CPU; tests/conformance/test_tensorflow_goldens.py.
+    Matches: TensorFlow 2.21's operator bit for bit on CPU; tests/conformance/test_tensorflow_goldens.py. On a CUDA
+    device within 1e-4 of 255, see ``resize_tf1_bilinear_by_torch``.
     """
+    if images.device.type == "cuda" and by_plane is None:
+        return resize_tf1_bilinear_by_torch(images, size)
     if images.device.type == "cpu" if by_plane is None else by_plane:
         out = torch.empty((*images.shape[:2], *size), dtype=torch.float32)
         resizer = PlaneResizer((images.shape[2], images.shape[3]), size)
@@ -126,6 +130,27 @@ def _positions_on(device: torch.device, length: int, out: int) -> tuple[Tensor, 
     with torch.inference_mode(False):  # else they could be used in that mode only
         low, high, fraction = (torch.from_numpy(table).to(device) for table in (found.low, found.high, found.fraction))
     return low, high, fraction
+
+
+def resize_tf1_bilinear_by_torch(
+    images: Float32[Tensor, "n c h w"], size: tuple[int, int]
+) -> Float32[Tensor, "n c out_h out_w"]:
+    """The same resize by torch's own, in one pass over the images: what a GPU does best.
+
+    With ``align_corners`` torch looks at ``i · (in - 1)/(out - 1)``. With one more row and column on both sides of the
+    resize, the last of the input repeated as TensorFlow does, that is ``i · in/out``, in the same float32 arithmetic;
+    the one more of the output is cut off. Only the order in which the four neighbours are added is torch's.
+
+    Args:
+        images: (n, c, h, w) float32, any range.
+        size: output height and width.
+
+    Matches: ``resize_tf1_bilinear`` on a CPU within 1e-4 of 255; tests/preprocess/test_resize_tf1.py.
+    """
+    height, width = size
+    padded = F.pad(images, (0, 1, 0, 1), mode="replicate")
+    resized = F.interpolate(padded, size=(height + 1, width + 1), mode="bilinear", align_corners=True)
+    return resized[:, :, :height, :width]
 
 
 def _interpolate_columns(rows: Tensor, left: Tensor, right: Tensor, across: Tensor) -> Tensor:

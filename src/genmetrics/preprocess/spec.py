@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float32, UInt8
 from torch import Tensor
 
+from genmetrics.devices import sent
 from genmetrics.errors import UnknownNameError, UsageError
 from genmetrics.preprocess.crop_id import split_crop
 from genmetrics.preprocess.on_cpu import normalise, share_out
@@ -60,7 +61,7 @@ BYTE_RESIZERS: dict[str, Resizer] = {
 
 # Pixels that torch resizes in one go. On a CPU the working set should stay in cache; a GPU wants whole batches.
 _CPU_PIXELS = 1 << 18
-_GPU_PIXELS = 1 << 28
+_GPU_PIXELS = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -118,17 +119,16 @@ class Preprocess:
             images = _square(images)
         height, width = self.size or images.shape[2:]
         shape = (images.shape[0], 3, height, width)
-        if images.device.type == "cpu":
-            # NumPy asks the system for large pages, without which new memory takes longer to come than to be filled.
-            out = torch.from_numpy(np.empty(shape, dtype=np.float32))
-        else:
-            out = torch.empty(shape, dtype=torch.float32, device=images.device)
         if images.device.type == "cpu" and self._is_one_by_one():
+            out = _empty(shape, images.device)
             work = partial(self._one_by_one, images, out.numpy())
             share_out(images.shape[0], torch.get_num_threads() if threads is None else threads, work)
             return out
         budget = _CPU_PIXELS if images.device.type == "cpu" else _GPU_PIXELS
         step = max(1, budget // (images.shape[2] * images.shape[3]))
+        if images.device.type != "cpu" and 0 < images.shape[0] <= step:
+            return self._normalised(images)
+        out = _empty(shape, images.device)
         for start in range(0, images.shape[0], step):
             out[start : start + step] = self._normalised(images[start : start + step])
         return out
@@ -168,8 +168,10 @@ class Preprocess:
                 pixels = self._resized(pixels, RESIZERS[self.resizer])
         if self.divisor != 1.0 and self.divide_after:
             pixels = pixels.div_(self.divisor)
-        mean = torch.tensor(self.mean, dtype=torch.float32, device=images.device)[:, None, None]
-        std = torch.tensor(self.std, dtype=torch.float32, device=images.device)[:, None, None]
+        mean, std = (
+            sent(torch.tensor(channels, dtype=torch.float32), images.device)[:, None, None]
+            for channels in (self.mean, self.std)
+        )
         return pixels.sub_(mean).div_(std)
 
     def _resized(self, images: Tensor, resize: Resizer) -> Tensor:
@@ -183,6 +185,14 @@ class Preprocess:
         whole = math.floor if self.crop_rounding == "floor" else round
         top, left = (whole((length - side) / 2) for length in covering)
         return resize(images, covering)[:, :, top : top + side, left : left + side]
+
+
+def _empty(shape: tuple[int, ...], device: torch.device) -> Tensor:
+    """Room for float32 values."""
+    if device.type == "cpu":
+        # NumPy asks the system for large pages, without which new memory takes longer to come than to be filled.
+        return torch.from_numpy(np.empty(shape, dtype=np.float32))
+    return torch.empty(shape, dtype=torch.float32, device=device)
 
 
 # What a preprocessing that was recorded before these fields were thought of does.

@@ -29,6 +29,11 @@ class Backend(ABC):
     #: The most images for which a larger batch is faster; None where larger is better.
     largest_batch: int | None = None
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of a record must know of the batches so far."""
+        return ()
+
     @abstractmethod
     def start(self, inputs: Float32[Tensor, "n c h w"], wanted: tuple[str, ...]) -> Pending:
         """Begin with a batch; whether anything is done before the answer is asked for is the backend's affair.

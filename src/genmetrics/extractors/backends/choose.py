@@ -72,6 +72,10 @@ def make_backend(name: str, make: MakeNetwork, device: torch.device, precision: 
         from genmetrics.extractors.backends.openvino_backend import OpenVINOBackend
 
         return OpenVINOBackend(make, precision)
+    if name == "torch" and device.type == "cuda":
+        from genmetrics.extractors.backends.cuda_graph import CudaGraphBackend
+
+        return CudaGraphBackend(make, device, precision)
     from genmetrics.extractors.backends.torch_backend import ReferenceBackend, TorchBackend
 
     return (ReferenceBackend if name == "reference" else TorchBackend)(make, device, precision)
