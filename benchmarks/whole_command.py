@@ -94,7 +94,9 @@ def measure(folder: Path, arguments: argparse.Namespace) -> list[dict[str, objec
         if case in cases:
             report = json.loads((folder / file).read_text())
             agreement = agreement_of(report, expected)
-            rows.append(row(case, "torch-fidelity", "FID, KID and IS", timings, count, agreement=agreement))
+            targets = {"ratio": ">= 5" if "bf16" in case else ">= 2.8", "peak_ratio": "< 0.5"}
+            more = {"agreement": agreement, "targets": targets}
+            rows.append(row(case, "torch-fidelity", "FID, KID and IS", timings, count, **more))
     if "pytorch-fid" in cases:
         found = float(timings["pytorch-fid"].output.split()[-1])
         check = subprocess.run(
