@@ -10,6 +10,7 @@ from typing import Literal
 __all__ = [
     "UNKNOWN",
     "AlphaPolicy",
+    "BackendChoice",
     "BadImagePolicy",
     "ExtractorInfo",
     "ExtractorRecord",
@@ -34,6 +35,7 @@ __all__ = [
 UNKNOWN = "unknown"
 
 Precision = Literal["exact", "tf32", "bf16"]
+BackendChoice = Literal["auto", "openvino", "torch", "reference"]
 AlphaPolicy = Literal["drop", "white", "black"]
 BadImagePolicy = Literal["error", "skip"]
 Stage = Literal["gen", "ref"]
@@ -348,12 +350,14 @@ class ExtractorRecord:
         official: whether these are the published weights.
         precision: the precision that it ran in.
         preprocess: each preprocessing that was used, as data.
+        backend: what it ran on, such as ``torch``; several with commas where parts were computed in different runs.
     """
 
     weights_sha256: str | None
     official: bool | None
     precision: Precision | None
     preprocess: Mapping[str, Mapping[str, object]] = field(default_factory=lambda: MappingProxyType({}))
+    backend: str | None = None
 
     def as_dict(self) -> dict[str, object]:
         """The fields as plain values, for files."""
@@ -362,4 +366,5 @@ class ExtractorRecord:
             "official": self.official,
             "precision": self.precision,
             "preprocess": {name: dict(spec) for name, spec in self.preprocess.items()},
+            "backend": self.backend,
         }

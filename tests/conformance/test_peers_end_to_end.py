@@ -74,6 +74,11 @@ def report(folders: tuple[Path, Path], inception_weights: Path) -> Report:
     return genmetrics.evaluate(*folders, ["fid", "kid", "isc"], weights=inception_weights, device="cpu")
 
 
+@pytest.fixture(scope="module")
+def layer_by_layer(folders: tuple[Path, Path], inception_weights: Path) -> Report:
+    return genmetrics.evaluate(*folders, ["fid"], weights=inception_weights, device="cpu", backend="reference")
+
+
 def exact_frechet(gen: np.ndarray, ref: np.ndarray) -> float:
     """By the nuclear norm of the samples' cross-Gram matrix, in NumPy alone."""
     rows = [(side - side.mean(axis=0)) / np.sqrt(len(side) - 1) for side in (gen, ref)]
@@ -104,11 +109,12 @@ class TestTorchFidelity:
         assert result.protocol.estimator == f"poly3-100x{SUBSET_SIZE}"
         assert any(f"lowered from 1000 to {SUBSET_SIZE}" in warning for warning in result.warnings)
 
-    def test_fid(self, report, theirs, features):
+    @pytest.mark.parametrize(("backend", "tolerance"), [("reference", 1e-9), ("auto", 1e-6)])
+    def test_fid(self, report, layer_by_layer, theirs, features, backend, tolerance):
         gen, ref = (side["2048"].double().numpy() for side in features)
-        result = report["fid"]
+        result = (layer_by_layer if backend == "reference" else report)["fid"]
         print(result, theirs, exact_frechet(gen, ref))
-        assert result.value == pytest.approx(exact_frechet(gen, ref), rel=1e-9)
+        assert result.value == pytest.approx(exact_frechet(gen, ref), rel=tolerance)
         assert result.value == pytest.approx(theirs["frechet_inception_distance"], rel=1e-3)
         assert any("no more images" in warning for warning in result.warnings)
 

@@ -103,13 +103,13 @@ def test_a_training_loop(images, captions) -> None:
 
 @pytest.mark.parametrize("metrics", [["reader_clip_score"], ["reader_clip_score", "reader_clip_score_100"]])
 def test_captions_are_kept_until_their_images_are_through(images, captions, metrics) -> None:
-    """Of a long training loop's captions only those of the incomplete batch are in memory, whoever needs them."""
+    """Of a long loop's captions those of the last batch and of the incomplete one are kept, whoever needs them."""
     evaluator = Evaluator(metrics=metrics, batch_size=4)
     tensors = torch.from_numpy(images).permute(0, 3, 1, 2)
     evaluator.update(tensors[:7], captions=captions[:7])
-    assert set(evaluator._captions) == {4, 5, 6}
+    assert set(evaluator._captions) == {0, 1, 2, 3, 4, 5, 6}
     evaluator.update(tensors[7:10], captions=captions[7:10])
-    assert set(evaluator._captions) == {8, 9}
+    assert set(evaluator._captions) == {4, 5, 6, 7, 8, 9}
     evaluator.compute()
     evaluator.update(tensors[10:], captions=captions[10:])
     report = evaluator.compute()

@@ -8,10 +8,11 @@ from typing import Annotated
 
 import typer
 
-from genmetrics.types import AlphaPolicy, BadImagePolicy, Precision, Shard, Stage
+from genmetrics.types import AlphaPolicy, BackendChoice, BadImagePolicy, Precision, Shard, Stage
 
 __all__ = [
     "Alpha",
+    "Backend",
     "BatchSize",
     "Crop",
     "Device",
@@ -53,6 +54,16 @@ Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda[:N]|mps"
 NetworkPrecision = Annotated[
     Precision,
     typer.Option("--precision", metavar="exact|tf32|bf16", help="Only 'exact' is the published protocols'."),
+]
+Backend = Annotated[
+    BackendChoice,
+    typer.Option(
+        "--backend",
+        metavar="auto|openvino|torch|reference",
+        help="What convolutional networks run on; changes no number but by float32's rounding ('reference' is torch, "
+        "layer by layer as published). [default: auto, the fastest]",
+        show_default=False,
+    ),
 ]
 BatchSize = Annotated[
     int,

@@ -16,7 +16,7 @@ from genmetrics.extractors import EXTRACTORS
 from genmetrics.report.report import Report
 from genmetrics.sources.captions import CaptionsLike
 from genmetrics.stats.stats import Stats
-from genmetrics.types import AlphaPolicy, BadImagePolicy, Precision, Progress, Shard, Stage
+from genmetrics.types import AlphaPolicy, BackendChoice, BadImagePolicy, Precision, Progress, Shard, Stage
 
 __all__ = ["compute_stats", "drive", "evaluate", "weights_by_extractor"]
 
@@ -33,6 +33,7 @@ def evaluate(
     weights: Mapping[str, Path] | Path | str | None = None,
     device: str = Options.device,
     precision: Precision = Options.precision,
+    backend: BackendChoice = Options.backend,
     batch_size: int = Options.batch_size,
     workers: int | None = None,
     num: int | None = None,
@@ -59,6 +60,7 @@ def evaluate(
         weights: a weight file for the one extractor in use, or files by extractor id.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         precision: ``exact``, ``tf32`` or ``bf16``; only the first is the published protocols'.
+        backend: what convolutional networks run on: ``auto``, ``openvino``, ``torch`` or ``reference``.
         batch_size: images that go through the network at once; it does not change the numbers.
         workers: decoding threads; None takes one a core, at most 8.
         num: how many of the generated images to use, drawn with the seed; None uses all.
@@ -83,6 +85,7 @@ def evaluate(
         weights=weights_by_extractor(weights, extractor, metrics),
         device=device,
         precision=precision,
+        backend=backend,
         batch_size=batch_size,
         workers=workers,
         num=num,
@@ -107,6 +110,7 @@ def compute_stats(
     weights: Mapping[str, Path] | Path | str | None = None,
     device: str = Options.device,
     precision: Precision = Options.precision,
+    backend: BackendChoice = Options.backend,
     batch_size: int = Options.batch_size,
     workers: int | None = None,
     num: int | None = None,
@@ -128,6 +132,7 @@ def compute_stats(
         weights: a weight file for the one extractor in use, or files by extractor id.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         precision: ``exact``, ``tf32`` or ``bf16``.
+        backend: what convolutional networks run on: ``auto``, ``openvino``, ``torch`` or ``reference``.
         batch_size: images that go through the network at once.
         workers: decoding threads; None takes one a core, at most 8.
         num: how many of the images to use, drawn with the seed; None uses all.
@@ -149,6 +154,7 @@ def compute_stats(
         weights=weights_by_extractor(weights, extractor, metrics),
         device=device,
         precision=precision,
+        backend=backend,
         batch_size=batch_size,
         workers=workers,
         num=num,

@@ -27,7 +27,7 @@ from genmetrics.engine.sides import SourceLike, open_side
 from genmetrics.errors import StatisticsError, UsageError
 from genmetrics.report.report import Report
 from genmetrics.stats.stats import Stats
-from genmetrics.types import ExtractorRecord, Need, Precision, SideRecord
+from genmetrics.types import BackendChoice, ExtractorRecord, Need, Precision, SideRecord
 
 __all__ = ["Evaluator"]
 
@@ -49,6 +49,7 @@ class Evaluator:
         weights: Mapping[str, Path] | Path | str | None = None,
         device: str = Options.device,
         precision: Precision = Options.precision,
+        backend: BackendChoice = Options.backend,
         batch_size: int = Options.batch_size,
         workers: int | None = None,
         seed: int = Options.seed,
@@ -64,6 +65,7 @@ class Evaluator:
             weights: a weight file for the one extractor in use, or files by extractor id.
             device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
             precision: ``exact``, ``tf32`` or ``bf16``.
+            backend: what convolutional networks run on: ``auto``, ``openvino``, ``torch`` or ``reference``.
             batch_size: images that go through the network at once.
             workers: threads that decode the reference.
             seed: of every random choice.
@@ -78,6 +80,7 @@ class Evaluator:
             weights=weights_by_extractor(weights, extractor, metrics),
             device=device,
             precision=precision,
+            backend=backend,
             batch_size=batch_size,
             workers=workers,
             seed=seed,

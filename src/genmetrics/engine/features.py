@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection, Iterable, Mapping, MutableMapping
 from typing import Protocol, runtime_checkable
 
@@ -14,11 +15,15 @@ from genmetrics.accumulators.build import CAPTIONS, build_accumulator
 from genmetrics.engine.captions import Captions, CaptionValues
 from genmetrics.engine.feeder import Feeder
 from genmetrics.engine.networks import Networks
+from genmetrics.extractors.backends.base import Pending
 from genmetrics.extractors.base import Extractor
 from genmetrics.preprocess.spec import get_preprocess
 from genmetrics.types import Need
 
 __all__ = ["FeatureFeeder"]
+
+# Batches in a network while the next is prepared: enough for neither to wait for the other.
+_RUNNING = 1
 
 
 @runtime_checkable
@@ -120,6 +125,8 @@ class _Group:
         self._batch_size = batch_size
         self._inputs: list[Tensor] = []
         self._indices: list[Tensor] = []
+        self._running: deque[tuple[Pending, Tensor]] = deque()
+        self._collected = 0
         self.num_waiting = 0
 
     def add(self, images: Tensor, indices: Tensor) -> None:
@@ -130,23 +137,33 @@ class _Group:
                 self.flush()  # a preprocessing that leaves the size as it is
             self._inputs.append(inputs)
             self._indices.append(indices[part])
-            self.num_waiting += self._inputs[-1].shape[0]
-            if self.num_waiting >= self._batch_size:
-                self._run(self._batch_size)
+            self.num_waiting += inputs.shape[0]
+            self._collected += inputs.shape[0]
+            if self._collected >= self._batch_size:
+                self._start(self._batch_size)
 
     def flush(self) -> None:
-        if self.num_waiting:
-            self._run(self.num_waiting)
+        if self._collected:
+            self._start(self._collected)
+        while self._running:
+            self._take()
 
-    def _run(self, count: int) -> None:
+    def _start(self, count: int) -> None:
+        """Hand the next batch to the network, and take what the one before it gave: it ran until now."""
         inputs = self._inputs[0] if len(self._inputs) == 1 else torch.cat(self._inputs)
         indices = self._indices[0] if len(self._indices) == 1 else torch.cat(self._indices)
-        features = self._extractor.run(inputs[:count], self._wanted)
-        # Metal has no float64, in which the statistics are kept.
-        on_host = inputs.device.type == "mps"
+        self._running.append((self._extractor.start(inputs[:count], self._wanted), indices[:count]))
+        self._collected -= count
+        self._inputs = [inputs[count:]] if self._collected else []
+        self._indices = [indices[count:]] if self._collected else []
+        while len(self._running) > _RUNNING:
+            self._take()
+
+    def _take(self) -> None:
+        pending, indices = self._running.popleft()
+        features = pending()
         for name, target in self._targets:
-            values = features[name].cpu() if on_host else features[name]
-            target.update(values, indices[:count])
-        self.num_waiting -= count
-        self._inputs = [inputs[count:]] if self.num_waiting else []
-        self._indices = [indices[count:]] if self.num_waiting else []
+            values = features[name]
+            # Metal has no float64, in which the statistics are kept.
+            target.update(values.cpu() if values.device.type == "mps" else values, indices)
+        self.num_waiting -= len(indices)

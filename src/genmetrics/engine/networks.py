@@ -10,7 +10,8 @@ import torch
 from genmetrics import distributed
 from genmetrics.engine.options import Options
 from genmetrics.errors import DeviceError, UsageError
-from genmetrics.extractors.base import Extractor, load_extractor, locate_weights
+from genmetrics.extractors.backends.choose import backend_name
+from genmetrics.extractors.base import Extractor, has_backends, load_extractor, locate_weights
 from genmetrics.extractors.weights import WeightsFile
 from genmetrics.preprocess.spec import get_preprocess
 from genmetrics.types import ExtractorRecord, Need
@@ -40,10 +41,12 @@ class Networks:
             DeviceError: if the device does not exist.
             WeightsError: if an extractor's weights are missing or refused.
             UnknownNameError: if there is no extractor of a name.
-            UsageError: if weights are given for an extractor that is not used.
+            UsageError: if weights are given for an extractor that is not used, or the backend cannot run one.
+            DependencyError: if the backend is not installed.
         """
         self.device = resolve_device(options.device)
         self.precision = options.precision
+        self._backend = options.backend
         self._given: dict[str, Path | None] = {}
         self._found: dict[str, WeightsFile] = {}
         self._built: dict[str, Extractor] = {}
@@ -56,6 +59,7 @@ class Networks:
                 f"(they use: {', '.join(used)})"
             )
         for name in names:
+            self.backend(name)
             path = options.weights.get(name)
             self._given[name] = None if path is None else Path(path)
             found = locate_weights(name, self._given[name])
@@ -72,13 +76,29 @@ class Networks:
         """
         if name not in self._built:
             extractor = load_extractor(name, self._given[name])
-            extractor.to(self.device, self.precision)
+            extractor.to(self.device, self.precision, self._backend)
             self._built[name] = extractor
         return self._built[name]
 
     def weights(self, name: str) -> WeightsFile:
         """The weight file of an extractor, which need not be built for it."""
         return self._built[name].weights if name in self._built else self._found[name]
+
+    def backend(self, name: str) -> str:
+        """What an extractor's network runs on.
+
+        Raises:
+            UsageError: if the backend that was asked for cannot run it, here or at this precision.
+            DependencyError: if it is not installed.
+        """
+        if has_backends(name):
+            return backend_name(self._backend, self.device, self.precision)
+        if self._backend == "openvino":
+            raise UsageError(
+                f"backend 'openvino' was asked for, and extractor {name!r} runs on torch alone; leave '--backend' out, "
+                "which takes OpenVINO for the networks that it can run"
+            )
+        return "torch"
 
     def can_be_cached(self, name: str) -> bool:
         """Whether an extractor is known by its id and weights alone."""
@@ -98,7 +118,7 @@ class Networks:
     def _record(self, name: str, preprocess: Collection[str]) -> ExtractorRecord:
         weights = self.weights(name)
         specs = {spec: get_preprocess(spec).as_dict() for spec in sorted(preprocess)}
-        return ExtractorRecord(weights.sha256, weights.official, self.precision, specs)
+        return ExtractorRecord(weights.sha256, weights.official, self.precision, specs, self.backend(name))
 
 
 def resolve_device(name: str) -> torch.device:

@@ -12,7 +12,7 @@ from genmetrics.registry import did_you_mean
 from genmetrics.sources.captions import CaptionsLike
 from genmetrics.sources.crop import parse_crop
 from genmetrics.sources.labels import check_labels
-from genmetrics.types import AlphaPolicy, BadImagePolicy, Precision, Shard, Stage
+from genmetrics.types import AlphaPolicy, BackendChoice, BadImagePolicy, Precision, Shard, Stage
 
 __all__ = ["Options"]
 
@@ -26,6 +26,8 @@ class Options:
         weights: weight files in place of the published ones, by extractor id.
         device: ``auto`` (the first CUDA device, else the CPU), ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         precision: ``exact`` (float32 without TF32), ``tf32`` or ``bf16``.
+        backend: what convolutional networks run on: ``auto`` (the fastest measured), ``openvino``, ``torch``, or
+            ``reference`` (torch, layer by layer as published).
         batch_size: images that go through the network at once.
         workers: decoding threads; None takes one a core, at most 8.
         num: how many of the generated images to use, drawn with the seed; None uses all.
@@ -45,6 +47,7 @@ class Options:
     weights: Mapping[str, Path] = field(default_factory=dict)
     device: str = "auto"
     precision: Precision = "exact"
+    backend: BackendChoice = "auto"
     batch_size: int = 32
     workers: int | None = None
     num: int | None = None
@@ -64,6 +67,7 @@ class Options:
 
     def __post_init__(self) -> None:
         _check_choice("precision", self.precision, typing.get_args(Precision))
+        _check_choice("backend", self.backend, typing.get_args(BackendChoice))
         _check_choice("alpha", self.alpha, typing.get_args(AlphaPolicy))
         _check_choice("on_bad_image", self.on_bad_image, typing.get_args(BadImagePolicy))
         _check_number("batch_size", self.batch_size, 1, None)

@@ -219,7 +219,8 @@ def joined_record(records: Sequence[ExtractorRecord]) -> ExtractorRecord:
     preprocess: dict[str, Mapping[str, object]] = {}
     for record in records:
         preprocess |= {key: spec for key, spec in record.preprocess.items() if not preprocess.get(key)}
-    return ExtractorRecord(first("weights_sha256"), first("official"), first("precision"), preprocess)
+    backends = ", ".join(dict.fromkeys(record.backend for record in records if record.backend is not None))
+    return ExtractorRecord(first("weights_sha256"), first("official"), first("precision"), preprocess, backends or None)
 
 
 def _mixed_side(given: Stats, images: Stats) -> SideRecord:

@@ -119,10 +119,12 @@ class Memory:
     def _key(self, need: Need) -> Mapping[str, Any]:
         assert isinstance(self._before, Fingerprint)
         kept_logits = self._keep_logits and need.accumulator == "softmax_sums"
-        packages = {name: version_of(name) for name in packages_of(need.extractor)}
+        backend = self._networks.backend(need.extractor)
+        packages = {name: version_of(name) for name in (*packages_of(need.extractor), backend)}
         return {
             **self._common,
             "versions": {**self._versions, **packages},
+            "backend": backend,
             "keep_logits": kept_logits,
             "source": [self._before.kind, self._before.digest],
             "need": asdict(need),

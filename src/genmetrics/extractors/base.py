@@ -13,13 +13,14 @@ from torch import Tensor
 
 from genmetrics.errors import UsageError
 from genmetrics.extractors import EXTRACTORS
+from genmetrics.extractors.backends.base import Pending
 from genmetrics.extractors.weights import WeightsFile
 from genmetrics.precision import computing_at
 from genmetrics.preprocess.spec import Preprocess, get_preprocess
 from genmetrics.registry import load_target
-from genmetrics.types import ExtractorInfo, Precision
+from genmetrics.types import BackendChoice, ExtractorInfo, Precision
 
-__all__ = ["Extractor", "ExtractorByName", "load_extractor", "locate_weights", "packages_of"]
+__all__ = ["Extractor", "ExtractorByName", "has_backends", "load_extractor", "locate_weights", "packages_of"]
 
 
 class Extractor(ABC):
@@ -30,9 +31,11 @@ class Extractor(ABC):
 
     Attributes:
         packages: the optional packages that its network runs on, whose versions decide on the features too.
+        has_backends: whether its network may run on another engine than torch.
     """
 
     packages: ClassVar[tuple[str, ...]] = ()
+    has_backends: ClassVar[bool] = False
     info: ExtractorInfo
     weights: WeightsFile
     network: torch.nn.Module
@@ -73,8 +76,18 @@ class Extractor(ABC):
         """The sha256 of the weight file's bytes; None where what decides on the features cannot be told."""
         return self.weights.sha256
 
-    def to(self, device: torch.device, precision: Precision) -> None:
-        """Move the network to a device and choose how exactly it computes."""
+    def to(self, device: torch.device, precision: Precision, backend: BackendChoice = "auto") -> None:
+        """Move the network to a device, and choose how exactly it computes and on what.
+
+        Args:
+            device: where it runs.
+            precision: ``exact``, ``tf32`` or ``bf16``.
+            backend: of extractors that have several; others run on torch.
+
+        Raises:
+            UsageError: if the backend cannot be had for this device or precision.
+            DependencyError: if it is not installed.
+        """
         self.network.to(device)
         self.device = device
         self.precision = precision
@@ -97,14 +110,30 @@ class Extractor(ABC):
         Raises:
             UsageError: if an output does not exist.
         """
+        return self.start(inputs, wanted)()
+
+    def start(self, inputs: Float32[Tensor, "n 3 h w"], wanted: Collection[str]) -> Pending:
+        """Begin to compute what ``run`` gives; the answer is had by calling what comes back, once.
+
+        Args:
+            inputs: as for ``run``; they may not be changed before the answer is there.
+            wanted: names from ``features``.
+
+        Raises:
+            UsageError: if an output does not exist.
+        """
+        self._check_wanted(wanted)
+        with torch.inference_mode(), computing_at(self.precision, self.device):
+            outputs = self.forward(inputs, wanted)
+        found = {name: outputs[name].to(torch.float32) for name in wanted}
+        return lambda: found
+
+    def _check_wanted(self, wanted: Collection[str]) -> None:
         unknown = [name for name in wanted if name not in self.features]
         if unknown:
             raise UsageError(
                 f"extractor {self.id!r} has no output {unknown[0]!r}; its outputs: {', '.join(self.features)}"
             )
-        with torch.inference_mode(), computing_at(self.precision, self.device):
-            outputs = self.forward(inputs, wanted)
-        return {name: outputs[name].to(torch.float32) for name in wanted}
 
     @abstractmethod
     def forward(self, inputs: Float32[Tensor, "n 3 h w"], wanted: Collection[str]) -> dict[str, Tensor]:
@@ -150,6 +179,16 @@ def packages_of(name: str) -> tuple[str, ...]:
     """
     packages: tuple[str, ...] = _class_of(name).packages
     return packages
+
+
+def has_backends(name: str) -> bool:
+    """Whether an extractor's network may run on another engine than torch.
+
+    Raises:
+        UnknownNameError: if no extractor has that id.
+    """
+    several: bool = _class_of(name).has_backends
+    return several
 
 
 def load_extractor(name: str, weights: Path | None = None) -> Extractor:

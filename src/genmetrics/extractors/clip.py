@@ -20,7 +20,7 @@ from genmetrics.extractors.layouts import relabel
 from genmetrics.extractors.on_transformers import TransformersExtractor, without_transformers
 from genmetrics.extractors.weights import fresh_module, load_state_dict
 from genmetrics.precision import computing_at
-from genmetrics.types import Precision
+from genmetrics.types import BackendChoice, Precision
 
 __all__ = ["CLIPSizes", "CLIPViTB16", "CLIPViTB32", "CLIPViTL14", "CLIPViTL14At336"]
 
@@ -150,9 +150,9 @@ class _CLIPExtractor(TransformersExtractor, CaptionExtractor):
     ) -> dict[str, Float[Tensor, "n _"]]:
         return dict.fromkeys(wanted, self.network(pixel_values=inputs).image_embeds)
 
-    def to(self, device: torch.device, precision: Precision) -> None:
+    def to(self, device: torch.device, precision: Precision, backend: BackendChoice = "auto") -> None:
         """Move both towers to a device and choose how exactly they compute."""
-        super().to(device, precision)
+        super().to(device, precision, backend)
         if self._text is not None:
             self._text.to(device)
 

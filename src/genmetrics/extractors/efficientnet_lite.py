@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
+from genmetrics.extractors.backends.folding import ConvNorms
+
 __all__ = ["EfficientNetLite0"]
 
 # (repeats, kernel, stride of the first, expansion, channels in, channels out)
@@ -25,12 +27,14 @@ _STAGES = (
 )
 
 
-class EfficientNetLite0(nn.Module):
+class EfficientNetLite0(ConvNorms):
     """EfficientNet-Lite0: no squeeze-and-excitation, ReLU6 throughout.
 
     Source: Tan and Le 2019 (arXiv:1905.11946), TensorFlow's ``efficientnet/lite``.
     Matches: ``efficientnet_lite_pytorch`` 0.1.0; tests/extractors/test_efficientnet_lite.py.
     """
+
+    conv_norms = (("_conv_stem", "_bn0"), ("_conv_head", "_bn1"))
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,17 +64,25 @@ class EfficientNetLite0(nn.Module):
         for block in self._blocks:
             x = block(x)
         x = F.relu6(self._bn1(self._conv_head(x)))
-        found = {"1280": F.adaptive_avg_pool2d(x, 1).flatten(1)}
+        found = {"1280": F.adaptive_avg_pool2d(x.float(), 1).flatten(1)}
         if "logits" in missing:
             found["logits"] = self._fc(found["1280"])
         return {name: found[name] for name in found if name in missing}
 
 
-class _Block(nn.Module):
+class _Block(ConvNorms):
+    conv_norms: tuple[tuple[str, str], ...] = (
+        ("_depthwise_conv", "_bn1"),
+        ("_project_conv", "_bn2"),
+        ("_expand_conv", "_bn0"),
+    )
+
     def __init__(self, channels_in: int, channels_out: int, kernel: int, stride: int, expansion: int) -> None:
         super().__init__()
         wide = channels_in * expansion
         self._expands = expansion != 1
+        if not self._expands:
+            self.conv_norms = _Block.conv_norms[:2]
         self._skips = stride == 1 and channels_in == channels_out
         if self._expands:
             self._expand_conv = _SameConv(channels_in, wide, 1)

@@ -13,6 +13,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
+from genmetrics.extractors.backends.folding import ConvNorms
+
 __all__ = ["InceptionV3"]
 
 _STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -80,7 +82,7 @@ class InceptionV3(nn.Module):
                         return found
                 x = F.max_pool2d(x, 3, stride=2) if layer == "max" else getattr(self, layer)(x)
             if name in missing or (name == "2048" and missing.intersection(_HEAD)):
-                found[name] = F.adaptive_avg_pool2d(x, 1).flatten(1)
+                found[name] = F.adaptive_avg_pool2d(x.float(), 1).flatten(1)
             if missing.issubset(found):
                 return found
         pooled = found["2048"]
@@ -92,11 +94,13 @@ class InceptionV3(nn.Module):
 
 def _spatial(x: Float[Tensor, "n 192 17 17"]) -> Float[Tensor, "n 2023"]:
     """ADM's spatial features: the first channels, flattened with the channel running fastest, as TensorFlow has it."""
-    return x[:, :_SPATIAL_CHANNELS].movedim(1, -1).flatten(1)
+    return x.float()[:, :_SPATIAL_CHANNELS].movedim(1, -1).flatten(1)
 
 
-class _Conv(nn.Module):
+class _Conv(ConvNorms):
     """Convolution, batch normalisation with epsilon 0.001, ReLU."""
+
+    conv_norms = (("conv", "bn"),)
 
     def __init__(
         self,

@@ -167,14 +167,18 @@ class PublishedExtractor(Extractor):
         super().__init__(weights)
         self.info = EXTRACTORS.get(self.name)
         self.weights = self.locate(weights)
-        state = self.relabelled(load_state_dict(self.weights.path, self.name))
-        self.network = fresh_module(self.make, state, self.weights.path, self.name)
+        self.network = self.read_network()
 
     @classmethod
     def locate(cls, weights: Path | None) -> WeightsFile:
         """The weight file that is given, found or fetched."""
         published = PUBLISHED[cls.name]
         return find_weights(published, weights) or fetch_weights(published)
+
+    def read_network(self) -> nn.Module:
+        """The network with the weights of the file, in evaluation on the CPU."""
+        state = self.relabelled(load_state_dict(self.weights.path, self.name))
+        return fresh_module(self.make, state, self.weights.path, self.name)
 
     @classmethod
     def make(cls) -> nn.Module:

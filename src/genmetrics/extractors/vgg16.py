@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Float32
 from torch import Tensor, nn
 
-from genmetrics.extractors.published import PublishedExtractor
+from genmetrics.extractors.convolutional import ConvolutionalExtractor
 
 __all__ = ["VGG16", "VGG16TorchvisionIN1k", "vgg16_layers"]
 
@@ -57,7 +57,7 @@ class VGG16(nn.Module):
             (n, d) for each wanted output; float32 but under autocast.
         """
         missing = set(wanted)
-        x = self.features(inputs).flatten(1)
+        x = self.features(inputs).float().flatten(1)
         found = {"fc2": self.classifier["3"](F.relu(self.classifier["0"](x)))}
         found["fc2_relu"] = F.relu(found["fc2"])
         if "logits" in missing:
@@ -65,7 +65,7 @@ class VGG16(nn.Module):
         return {name: found[name] for name in found if name in missing}
 
 
-class VGG16TorchvisionIN1k(PublishedExtractor):
+class VGG16TorchvisionIN1k(ConvolutionalExtractor):
     """VGG16 with torchvision's ImageNet weights, its ``IMAGENET1K_V1``."""
 
     name = "vgg16.tv-in1k"

@@ -1,0 +1,69 @@
+"""Extractors whose networks are convolutions, and may therefore run on a faster engine than torch."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float32
+from torch import Tensor, nn
+
+from genmetrics.extractors.backends.base import Backend, Pending
+from genmetrics.extractors.backends.choose import backend_name, make_backend
+from genmetrics.extractors.published import PublishedExtractor
+from genmetrics.types import BackendChoice, Precision
+
+__all__ = ["ConvolutionalExtractor"]
+
+
+class ConvolutionalExtractor(PublishedExtractor):
+    """A published extractor that runs on a backend; see ``genmetrics.extractors.backends``.
+
+    The network as it was published is there until the first batch is computed, and is read from its file again where it
+    is asked for after that: it is in memory once.
+    """
+
+    has_backends: ClassVar[bool] = True
+
+    def __init__(self, weights: Path | None) -> None:
+        self._network: nn.Module | None = None
+        self._backend: Backend | None = None
+        super().__init__(weights)
+
+    @property
+    def network(self) -> nn.Module:
+        """The published network in torch, on the CPU, batch normalisation and all."""
+        if self._network is None:
+            self._network = self.read_network()
+        return self._network
+
+    @network.setter
+    def network(self, network: nn.Module) -> None:
+        self._network = network
+
+    def to(self, device: torch.device, precision: Precision, backend: BackendChoice = "auto") -> None:
+        """Choose where, how exactly and on what the network computes.
+
+        Raises:
+            UsageError: if the backend cannot be had for this device or precision.
+            DependencyError: if it is not installed.
+        """
+        name = backend_name(backend, device, precision)
+        self.device, self.precision = device, precision
+        self._backend = make_backend(name, self._take_network, device, precision)
+
+    def start(self, inputs: Float32[Tensor, "n 3 h w"], wanted: Collection[str]) -> Pending:
+        """Begin to compute the wanted features on the backend."""
+        self._check_wanted(wanted)
+        if self._backend is None:
+            self.to(self.device, self.precision)
+        assert self._backend is not None
+        return self._backend.start(inputs, tuple(wanted))
+
+    def _take_network(self) -> nn.Module:
+        """The network, which is the backend's from here on."""
+        network = self.network
+        self._network = None
+        return network
