@@ -36,6 +36,23 @@ ORDER = (
 )
 #: Rows that are listed one by one would be a page of their own.
 SUMMARISED = {"precision": "effects"}
+#: What of a compared row has a place of its own on the page, or is said in words elsewhere.
+SHOWN = (
+    *(
+        "what",
+        "ours",
+        "peer",
+        "ratio",
+        "ratio_min",
+        "ratio_max",
+        "rate",
+        "peak_ratio",
+        "targets",
+        "images",
+        "precision",
+    ),
+    *("share_of_convolutions", "features_relative_difference"),
+)
 HEAD = """# Benchmarks
 
 Made by `benchmarks/make_table.py` from the files under `benchmarks/results`, each of which was written by the script of
@@ -101,7 +118,7 @@ def conditions(result: Mapping[str, Any]) -> str:
     """On what machine, with what, and when."""
     hardware = result["hardware"]
     machine = f"{hardware['cores']} cores of {hardware['processor'] or hardware['machine']}"
-    machine = f"{hardware['gpu']}, {machine}" if hardware.get("gpu") else machine
+    machine = f"{result['device']}, {machine}" if result.get("device") else machine
     return f"{machine}, torch {result['versions'].get('torch', '?')}, {result['date']}."
 
 
@@ -138,12 +155,15 @@ def other_figures(row: Row) -> list[str]:
         texts.append(f"{100 * row['share_of_convolutions']:.0f} % of the rate of convolutions")
     if "features_relative_difference" in row:
         texts.append(f"features differ by {row['features_relative_difference']:.1e}")
-    for metric, values in row.get("agreement", {}).items() if isinstance(row.get("agreement"), Mapping) else ():
-        texts.append(
+    agreement = row.get("agreement")
+    for metric, values in agreement.items() if isinstance(agreement, Mapping) else ():
+        apart = (
             f"{metric} differs by {values['relative']:.1e}" if isinstance(values, Mapping) else f"{metric}: {values}"
         )
-    if isinstance(row.get("agreement"), str):
-        texts.append(row["agreement"])
+        texts.append(apart)
+    for name, value in row.items():
+        if name not in SHOWN and isinstance(value, str | int | float):
+            texts.append(f"{name.replace('_', ' ')}: {cell(value)}")
     return texts
 
 
@@ -176,6 +196,8 @@ def table_of_figures(rows: Sequence[Row]) -> str:
 
 
 def cell(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.4g}"
     return str(value).replace("|", "/")

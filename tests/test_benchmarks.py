@@ -56,6 +56,17 @@ def test_a_page_of_other_results_is_noticed(table, tmp_path, monkeypatch):
         table.main()
 
 
+def test_other_figures_of_a_row_are_listed_too(table):
+    row = {**ROW, "same_pixels": True, "agree": "all but one bit", "error": 1.25e-9, "parts": [1, 2]}
+    figures = table.other_figures({**row, "agreement": "to the last digit"})
+    assert figures[-4:] == [
+        "agreement: to the last digit",
+        "same pixels: yes",
+        "agree: all but one bit",
+        "error: 1.25e-09",
+    ]
+
+
 def test_a_row_of_the_page(table):
     page = table.make_page(
         {"stage": {**RESULT, "rows": [{**ROW, "targets": {"ratio": ">= 2.4", "peak_ratio": "< 0.2"}}]}}
