@@ -35,7 +35,8 @@ def test_no_row_of_the_measurement_moved_further():
             ("both_sides", effect.relative, effect.absolute_near),
             ("one_side", effect.relative_one_side, effect.absolute_near_one_side),
         ):
-            kind, limit = ("absolute", absolute) if row["near"] else ("relative", relative)
+            limit = absolute if row["near"] else relative
+            kind = "absolute" if row["near"] or family_of(row["metric"]) == "prc" else "relative"
             assert abs(row[sides][kind]) <= limit, row["what"]
 
 
@@ -68,6 +69,14 @@ def test_the_sentence_says_how_far_on_what():
     assert f"(effect class: {effect_class(effect.relative)})" in text
     one = effect_of("fd", "efficientnet-lite0.in1k", "bf16", one_side=True)
     assert f"bf16 on one side moved fd by up to {100 * effect.relative_one_side:.2g} %" in one
+
+
+def test_what_lies_in_0_to_1_is_said_as_it_is():
+    effect = EFFECTS["efficientnet-lite0.in1k", "bf16", "prc"]
+    largest = max(effect.relative, effect.absolute_near)
+    assert f"bf16 moved prc by up to {largest:.2g}, of 0 to 1, on" in effect_of(
+        "prc", "efficientnet-lite0.in1k", "bf16"
+    )
 
 
 def test_random_weights_are_called_so():
