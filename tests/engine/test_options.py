@@ -18,6 +18,7 @@ from genmetrics.errors import UsageError
     [
         ({"precision": "fp32"}, r"^precision 'fp32': did you mean 'tf32'\?$"),
         ({"precision": "half"}, r"^precision 'half': known: bf16, exact, tf32$"),
+        ({"backend": "openvin"}, r"^backend 'openvin': did you mean 'openvino'\?$"),
         ({"alpha": "whte"}, r"^alpha 'whte': did you mean 'white'\?$"),
         ({"on_bad_image": "skp"}, r"^on_bad_image 'skp': did you mean 'skip'\?$"),
         ({"batch_size": 0}, r"^batch_size 0: expected at least 1$"),

@@ -122,7 +122,7 @@ class _Group:
         self._preprocess = get_preprocess(preprocess)
         self._wanted: Collection[str] = tuple(dict.fromkeys(need.feature for need in needs))
         self._targets = [(need.feature, targets[need]) for need in needs]
-        self._batch_size = batch_size
+        self._batch_size = min(batch_size, extractor.largest_batch or batch_size)
         self._inputs: list[Tensor] = []
         self._indices: list[Tensor] = []
         self._running: deque[tuple[Pending, Tensor]] = deque()

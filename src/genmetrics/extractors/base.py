@@ -72,6 +72,11 @@ class Extractor(ABC):
         return self.info.features
 
     @property
+    def largest_batch(self) -> int | None:
+        """The most images for which a larger batch is faster where it runs now; None where larger is better."""
+        return None
+
+    @property
     def weights_sha256(self) -> str | None:
         """The sha256 of the weight file's bytes; None where what decides on the features cannot be told."""
         return self.weights.sha256

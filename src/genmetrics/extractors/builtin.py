@@ -15,6 +15,7 @@ class InceptionV3TF2015(ConvolutionalExtractor):
 
     name = "inception-v3.tf2015"
     module = InceptionV3
+    free_together = ("2048", "logits_unbiased", "logits")
 
 
 class EfficientNetLite0IN1k(ConvolutionalExtractor):
@@ -22,3 +23,4 @@ class EfficientNetLite0IN1k(ConvolutionalExtractor):
 
     name = "efficientnet-lite0.in1k"
     module = EfficientNetLite0
+    free_together = ("1280", "logits")

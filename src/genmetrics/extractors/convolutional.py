@@ -23,9 +23,14 @@ class ConvolutionalExtractor(PublishedExtractor):
 
     The network as it was published is there until the first batch is computed, and is read from its file again where it
     is asked for after that: it is in memory once.
+
+    Attributes:
+        free_together: outputs that cost nothing once one of them is computed. They are computed together, so that a
+            backend that compiles the network does so once for a run whose two sides do not want the same.
     """
 
     has_backends: ClassVar[bool] = True
+    free_together: ClassVar[tuple[str, ...]]
 
     def __init__(self, weights: Path | None) -> None:
         self._network: nn.Module | None = None
@@ -42,6 +47,11 @@ class ConvolutionalExtractor(PublishedExtractor):
     @network.setter
     def network(self, network: nn.Module) -> None:
         self._network = network
+
+    @property
+    def largest_batch(self) -> int | None:
+        """The backend's; None before one is chosen."""
+        return None if self._backend is None else self._backend.largest_batch
 
     def to(self, device: torch.device, precision: Precision, backend: BackendChoice = "auto") -> None:
         """Choose where, how exactly and on what the network computes.
@@ -60,10 +70,19 @@ class ConvolutionalExtractor(PublishedExtractor):
         if self._backend is None:
             self.to(self.device, self.precision)
         assert self._backend is not None
-        return self._backend.start(inputs, tuple(wanted))
+        wanted = tuple(wanted)
+        computed = dict.fromkeys(wanted)
+        if not computed.keys().isdisjoint(self.free_together):
+            computed |= dict.fromkeys(self.free_together)
+        pending = self._backend.start(inputs, tuple(name for name in self.features if name in computed))
+        return lambda: _chosen(pending(), wanted)
 
     def _take_network(self) -> nn.Module:
         """The network, which is the backend's from here on."""
         network = self.network
         self._network = None
         return network
+
+
+def _chosen(found: dict[str, Tensor], wanted: tuple[str, ...]) -> dict[str, Tensor]:
+    return {name: found[name] for name in wanted}

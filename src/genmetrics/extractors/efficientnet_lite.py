@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import torch.nn.functional as F
-from jaxtyping import Float, Float32
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from genmetrics.extractors.backends.folding import ConvNorms
@@ -49,11 +49,11 @@ class EfficientNetLite0(ConvNorms):
         self._bn1 = _norm(1280)
         self._fc = nn.Linear(1280, 1000)
 
-    def forward(self, inputs: Float32[Tensor, "n 3 224 224"], wanted: Iterable[str]) -> dict[str, Float[Tensor, "n _"]]:
+    def forward(self, inputs: Float[Tensor, "n 3 224 224"], wanted: Iterable[str]) -> dict[str, Float[Tensor, "n _"]]:
         """Compute the wanted outputs.
 
         Args:
-            inputs: (n, 3, 224, 224) float32, normalised to about -1..1.
+            inputs: (n, 3, 224, 224) float32 (bfloat16 where the convolutions are), normalised to about -1..1.
             wanted: from ``1280`` (globally average-pooled features) and ``logits`` (1,000 classes).
 
         Returns:

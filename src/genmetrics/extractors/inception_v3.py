@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Float32
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from genmetrics.extractors.backends.folding import ConvNorms
@@ -59,11 +59,11 @@ class InceptionV3(nn.Module):
         self.Mixed_7c = _BlockE(2048, last=True)
         self.fc = nn.Linear(2048, 1008)
 
-    def forward(self, inputs: Float32[Tensor, "n 3 299 299"], wanted: Iterable[str]) -> dict[str, Float[Tensor, "n _"]]:
+    def forward(self, inputs: Float[Tensor, "n 3 299 299"], wanted: Iterable[str]) -> dict[str, Float[Tensor, "n _"]]:
         """Compute the wanted outputs, and no layer beyond the last of them.
 
         Args:
-            inputs: (n, 3, 299, 299) float32, normalised to about -1..1.
+            inputs: (n, 3, 299, 299) float32 (bfloat16 where the convolutions are), normalised to about -1..1.
             wanted: from ``64 192 768 2048`` (globally average-pooled layers), ``2023`` (seven channels of a
                 17x17 layer, unpooled), ``logits`` and ``logits_unbiased`` (1,008 classes, with and without the
                 bias).

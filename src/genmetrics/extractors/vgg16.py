@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import torch.nn.functional as F
-from jaxtyping import Float, Float32
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from genmetrics.extractors.convolutional import ConvolutionalExtractor
@@ -45,7 +45,7 @@ class VGG16(nn.Module):
             {"0": nn.Linear(512 * 7 * 7, 4096), "3": nn.Linear(4096, 4096), "6": nn.Linear(4096, 1000)}
         )
 
-    def forward(self, inputs: Float32[Tensor, "n 3 224 224"], wanted: Iterable[str]) -> dict[str, Float[Tensor, "n _"]]:
+    def forward(self, inputs: Float[Tensor, "n 3 224 224"], wanted: Iterable[str]) -> dict[str, Float[Tensor, "n _"]]:
         """Compute the wanted outputs.
 
         Args:
@@ -70,3 +70,4 @@ class VGG16TorchvisionIN1k(ConvolutionalExtractor):
 
     name = "vgg16.tv-in1k"
     module = VGG16
+    free_together = ("fc2", "fc2_relu")

@@ -26,6 +26,8 @@ class Backend(ABC):
     """
 
     name: ClassVar[str]
+    #: The most images for which a larger batch is faster; None where larger is better.
+    largest_batch: int | None = None
 
     @abstractmethod
     def start(self, inputs: Float32[Tensor, "n c h w"], wanted: tuple[str, ...]) -> Pending:

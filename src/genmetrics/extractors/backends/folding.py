@@ -21,6 +21,8 @@ class ConvNorms(nn.Module):
 def fold_norms(network: nn.Module) -> nn.Module:
     """Fold, in place, the batch normalisations of all ``ConvNorms`` into their convolutions; give the network back.
 
+    The tensors themselves are changed, since a second copy of the weights would be a good part of a run's memory.
+
     Each channel's scale is computed in float64 and rounded once: features change by float32's rounding alone.
 
     Args:
@@ -46,7 +48,5 @@ def _fold(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
         if conv.bias is not None:
             shift += conv.bias.double() * scale
         dtype = conv.weight.dtype
-        # A tensor of its own: the state dict that the weight came from may be somebody else's too.
-        weight = conv.weight * scale.to(dtype)[:, None, None, None]
-        conv.weight = nn.Parameter(weight, requires_grad=False)
+        conv.weight.mul_(scale.to(dtype)[:, None, None, None])
         conv.bias = nn.Parameter(shift.to(dtype), requires_grad=False)

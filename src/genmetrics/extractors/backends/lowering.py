@@ -11,11 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import openvino
 import torch
 from jaxtyping import Float32
-from openvino import opset13 as ops
 from torch import Tensor, nn
+
+from genmetrics.extractors.backends.openvino_package import openvino
+from genmetrics.extractors.backends.openvino_package import operations as ops
 
 __all__ = ["CannotLowerError", "Lowered", "lower"]
 
@@ -32,7 +33,7 @@ class Lowered(NamedTuple):
         outputs: what torch gave for the example.
     """
 
-    model: openvino.Model
+    model: Any
     outputs: list[Tensor]
 
 
@@ -89,7 +90,13 @@ class _Recorded(Tensor):
         translate = _TRANSLATIONS.get(func.__name__)
         if translate is None:
             raise CannotLowerError(f"no translation of torch's {func.__name__!r}")
-        return cls.of(found, translate(found, *args, **kwargs))
+        node = translate(found, *args, **kwargs)
+        # OpenVINO does not check all of them itself, and would write past the end of a tensor.
+        if tuple(_output(node).get_shape())[1:] != found.shape[1:]:
+            raise CannotLowerError(
+                f"torch's {func.__name__!r} was translated to another shape than {tuple(found.shape)}"
+            )
+        return cls.of(found, node)
 
 
 def _node(value: Tensor) -> Any:
@@ -97,6 +104,11 @@ def _node(value: Tensor) -> Any:
     if isinstance(value, _Recorded):
         return value.node
     return ops.constant(value.detach().numpy(), shared_memory=value.is_contiguous())
+
+
+def _output(node: Any) -> Any:
+    """A node's only output; some translations give the output itself."""
+    return node.output(0) if isinstance(node, openvino.Node) else node
 
 
 def _pair(value: int | Sequence[int]) -> list[int]:
