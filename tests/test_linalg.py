@@ -14,7 +14,6 @@ from genmetrics.linalg import (
     covariance_factor,
     nuclear_norm_by_squares,
     nuclear_norm_of_product,
-    polynomial_kernel,
     unit_rows,
 )
 
@@ -186,15 +185,6 @@ def test_frechet_identity_for_scaled_covariances() -> None:
     overlap = nuclear_norm_of_product(factor_of(matrix), factor_of(scale**2 * matrix))
     distance = np.trace(matrix) * (1 + scale**2) - 2 * overlap
     assert distance == pytest.approx((1 - scale) ** 2 * np.trace(matrix), rel=1e-10)
-
-
-def test_polynomial_kernel_by_hand() -> None:
-    x = torch.tensor([[1.0, 2.0], [0.0, -1.0]], dtype=torch.float64)
-    y = torch.tensor([[3.0, 1.0]], dtype=torch.float64)
-    # (5/2 + 1)³ and (-1/2 + 1)³
-    kernel = polynomial_kernel(x, y, degree=3, gamma=0.5, coef0=1.0)
-    assert kernel.tolist() == [[3.5**3], [0.5**3]]
-    assert x.tolist() == [[1.0, 2.0], [0.0, -1.0]]
 
 
 def test_unit_rows_of_any_size() -> None:

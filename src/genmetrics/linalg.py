@@ -12,12 +12,11 @@ from torch import Tensor
 from genmetrics.errors import StatisticsError
 
 __all__ = [
-    "centred_row_factor",
     "EstimatedNorm",
+    "centred_row_factor",
     "covariance_factor",
     "nuclear_norm_by_squares",
     "nuclear_norm_of_product",
-    "polynomial_kernel",
     "unit_rows",
 ]
 
@@ -140,21 +139,6 @@ def _gram(matrix: Tensor) -> Tensor:
         stop = min(start + _BLOCK, size)
         torch.mm(matrix[start:stop], matrix[:stop].T, out=square[start:stop, :stop])
     return square
-
-
-def polynomial_kernel(
-    x: Float64[Tensor, "n d"], y: Float64[Tensor, "m d"], degree: int, gamma: float, coef0: float
-) -> Float64[Tensor, "n m"]:
-    """(gamma · x·yᵀ + coef0)^degree for all pairs of rows.
-
-    Args:
-        x: (n, d) float64.
-        y: (m, d) float64.
-        degree: the exponent, at least 1.
-        gamma: the scale of the inner product.
-        coef0: the constant term.
-    """
-    return (x @ y.T).mul_(gamma).add_(coef0).pow_(degree)
 
 
 def unit_rows(rows: Float64[Tensor, "n d"], *, zeros: Literal["refuse", "keep"]) -> Float64[Tensor, "n d"]:
