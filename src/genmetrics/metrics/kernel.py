@@ -15,8 +15,8 @@ from genmetrics.metrics import kernel_sums
 from genmetrics.metrics.base import Metric, SetStatistics, require_samples
 from genmetrics.metrics.kernel_centred import (
     CentredRows,
+    Rest,
     centred_pair,
-    rest,
     rounding_error,
     smooth_between,
     smooth_within,
@@ -109,37 +109,34 @@ def _rest_sums(
     dtype: torch.dtype,
 ) -> Float64[Tensor, " subsets"]:
     """Σ E(x, y) over x in each subset of a and y in the same-numbered subset of b, but not of a sample with itself."""
+    pairs = Rest(a, b, dtype)
     if len(a.rows) * len(b.rows) > of_a.shape[0] * of_a.shape[1] ** 2:
-        return torch.stack([_rest_sum(a, b, i, j, dtype) for i, j in zip(of_a, of_b, strict=True)])
-    return _shared_rest_sums(a, b, of_a, of_b, dtype)
+        return torch.stack([_rest_sum(pairs, i, j, a is b) for i, j in zip(of_a, of_b, strict=True)]) * pairs.unit
+    return _shared_rest_sums(pairs, a, b, of_a, of_b, dtype) * pairs.unit
 
 
-def _rest_sum(a: CentredRows, b: CentredRows, i: Tensor, j: Tensor, dtype: torch.dtype) -> Tensor:
+def _rest_sum(pairs: Rest, i: Tensor, j: Tensor, within: bool) -> Tensor:
     """Of one subset."""
-    total = torch.zeros((), dtype=torch.float64, device=a.device)
-    columns = [(part, b.about(part, dtype), b.height[part].to(dtype)) for part in j.split(kernel_sums.tile_size())]
-    for number, part in enumerate(i.split(kernel_sums.tile_size())):
-        if a is b:
-            rows, heights = columns[number][1:]
-            total += rest(rows, rows, heights, heights).sum(dim=1).sum(dtype=torch.float64)
-        else:
-            rows, heights = a.about(part, dtype), a.height[part].to(dtype)
-        for _, others, of_others in columns[number + 1 if a is b else 0 :]:
-            between = rest(rows, others, heights, of_others).sum(dim=1).sum(dtype=torch.float64)
-            total += 2 * between if a is b else between
+    total = torch.zeros((), dtype=torch.float64, device=i.device)
+    columns = j.split(kernel_sums.tile_size())
+    for number, rows in enumerate(i.split(kernel_sums.tile_size())):
+        for place, others in enumerate(columns[number if within else 0 :]):
+            itself = within and place == 0
+            sums = pairs.tile(rows, others, itself=itself).sum(dim=1).sum(dtype=torch.float64)
+            total += 2 * sums if within and not itself else sums
     return total
 
 
-def _shared_rest_sums(a: CentredRows, b: CentredRows, of_a: Tensor, of_b: Tensor, dtype: torch.dtype) -> Tensor:
+def _shared_rest_sums(
+    pairs: Rest, a: CentredRows, b: CentredRows, of_a: Tensor, of_b: Tensor, dtype: torch.dtype
+) -> Tensor:
     """Each pair of samples is in many subsets: compute it once, and let membership matrices do the sums."""
     in_a, in_b = (_membership(subsets, len(side.rows), dtype) for subsets, side in ((of_a, a), (of_b, b)))
     total = torch.zeros(of_a.shape[0], dtype=torch.float64, device=a.device)
     for here in a.blocks():
-        x, of_x = a.about(here, dtype), a.height[here].to(dtype)
         for there in b.blocks(here.start if a is b else 0):
             itself = a is b and here == there
-            y, of_y = (x, of_x) if itself else (b.about(there, dtype), b.height[there].to(dtype))
-            sums = ((rest(x, y, of_x, of_y) @ in_b[there]) * in_a[here]).sum(dim=0, dtype=torch.float64)
+            sums = ((pairs.tile(here, there, itself=itself) @ in_b[there]) * in_a[here]).sum(dim=0, dtype=torch.float64)
             total += 2 * sums if a is b and not itself else sums
     return total
 

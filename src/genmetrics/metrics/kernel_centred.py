@@ -14,7 +14,7 @@ on a part of the pairs, and where it matters the products are of float64.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -25,8 +25,8 @@ from genmetrics.metrics import kernel_sums
 
 __all__ = [
     "CentredRows",
+    "Rest",
     "centred_pair",
-    "rest",
     "rounding_error",
     "smooth_between",
     "smooth_row_sums",
@@ -35,6 +35,9 @@ __all__ = [
 ]
 
 _SAMPLED = 512
+#: Numbers at a time, so that all that is done to them is done in a processor's own cache; rows likewise.
+_AT_ONCE = 2**18
+_FEW_ROWS = 128
 
 
 @dataclass(frozen=True)
@@ -43,12 +46,14 @@ class CentredRows:
 
     Attributes:
         rows: (n, d) float32, as in the bank.
-        centre: (d,) float64, of values that float32 has, so that u is the same from either type up to its own rounding.
+        near: (n, d) float32, u.
+        centre: (d,) float64.
         height: (n,) float64, h above.
         length: (n,) float64, |u|²/d.
     """
 
     rows: Tensor
+    near: Tensor
     centre: Tensor
     height: Tensor
     length: Tensor
@@ -59,8 +64,21 @@ class CentredRows:
         return self.centre.device
 
     def about(self, which: slice | Tensor, dtype: torch.dtype) -> Float[Tensor, "r d"]:
-        """Some of the rows less the centre."""
-        return self.rows[which].to(self.device, dtype) - self.centre.to(dtype)
+        """U of some of the rows, in float32 or float64."""
+        if dtype == torch.float32:
+            return self.near[which]
+        return self.rows[which].to(self.device, dtype, copy=True).sub_(self.centre)
+
+    @property
+    def diagonal(self) -> Float64[Tensor, " n"]:
+        """The smooth part of the kernel of each sample with itself."""
+        double = 2 * self.height
+        return double.square() * (double + 3 * self.length)
+
+    def exactly(self) -> Iterator[tuple[slice, Float64[Tensor, "r d"]]]:
+        """U in float64, few rows at a time, each with their place."""
+        for here in _few_rows(len(self.rows)):
+            yield here, self.about(here, torch.float64)
 
     def blocks(self, start: int = 0) -> Iterator[slice]:
         """The rows from one on, a tile at a time."""
@@ -96,38 +114,68 @@ def centred_pair(
     width = gen.shape[1]
     total = torch.zeros(width, dtype=torch.float64, device=device)
     for side in (gen, ref):
-        for _, block in kernel_sums.float64_tiles(side, device=device):
-            total += block.sum(dim=0)
-    centre = (total / (len(gen) + len(ref))).to(torch.float32).to(torch.float64)
+        for here in _few_rows(len(side)):
+            total += side[here].to(device, torch.float64).sum(dim=0)
+    centre = total / (len(gen) + len(ref))
     start = (1.0 + float(centre @ centre) / width) / 2
     sides = []
     for side in (gen, ref):
         height, length = (torch.empty(len(side), dtype=torch.float64, device=device) for _ in range(2))
-        for here, block in kernel_sums.float64_tiles(side, device=device):
-            rows = block - centre
+        near = torch.empty(side.shape, dtype=torch.float32, device=device)
+        for here in _few_rows(len(side)):
+            rows = side[here].to(device, torch.float64).sub_(centre)
+            near[here] = rows
             height[here] = (rows @ centre).div_(width).add_(start)
             length[here] = rows.square_().sum(dim=1).div_(width)
-        sides.append(CentredRows(side, centre, height, length))
+        sides.append(CentredRows(side, near, centre, height, length))
     return sides[0], sides[1]
 
 
-def rest(
-    x: Float[Tensor, "r d"], y: Float[Tensor, "c d"], of_x: Float[Tensor, " r"], of_y: Float[Tensor, " c"]
-) -> Float[Tensor, "r c"]:
-    """E of all pairs, but 0 on the diagonal where x is y.
+class Rest:
+    """d³E of tiles of pairs; what it returns is overwritten by the next tile.
 
     Args:
-        x: centred rows.
-        y: centred rows; the same tensor for pairs within a set.
-        of_x: their heights, of the same type.
-        of_y: likewise.
+        a: the samples of a tile's rows.
+        b: those of its columns; the same object for pairs within a set.
+        dtype: in which pairs are computed, float32 or float64.
     """
-    slope = torch.add((3 * of_x)[:, None], 3 * of_y)
-    products = (x / x.shape[1]) @ y.T
-    if x is y:
-        products.fill_diagonal_(0.0)
-    slope += products
-    return products.square_().mul_(slope)
+
+    def __init__(self, a: CentredRows, b: CentredRows, dtype: torch.dtype) -> None:
+        self._sides, self._dtype = (a, b), dtype
+        scale = 3.0 * a.rows.shape[1]
+        self._heights = [(scale * side.height).to(dtype) for side in (a, b)]
+        self._products = torch.empty(0, dtype=dtype, device=a.device)
+        self._slopes = torch.empty(0, dtype=dtype, device=a.device)
+        #: To which a sum of what it returns belongs.
+        self.unit = float(a.rows.shape[1]) ** -3
+
+    def tile(self, here: slice | Tensor, there: slice | Tensor, *, itself: bool = False) -> Float[Tensor, "r c"]:
+        """d³E of all pairs of some samples of either side.
+
+        Args:
+            here: of the first side.
+            there: of the second.
+            itself: whether both are the same samples: the diagonal is then 0.
+        """
+        x = self._sides[0].about(here, self._dtype)
+        y = x if itself else self._sides[1].about(there, self._dtype)
+        of_x, of_y = self._heights[0][here, None], self._heights[1][there]
+        self._products = _with_room(self._products, len(x) * len(y))
+        products = torch.mm(x, y.T, out=self._products[: len(x) * len(y)].view(len(x), len(y)))
+        if itself:
+            products.fill_diagonal_(0.0)
+        step = max(1, _AT_ONCE // max(1, len(y)))
+        self._slopes = _with_room(self._slopes, min(step, len(x)) * len(y))
+        for start in range(0, len(x), step):
+            part = products[start : start + step]
+            slopes = self._slopes[: part.numel()].view(part.shape)
+            torch.add(of_x[start : start + step], of_y, out=slopes).add_(part)
+            part.mul_(part).mul_(slopes)
+        return products
+
+
+def _with_room(buffer: Tensor, size: int) -> Tensor:
+    return buffer if len(buffer) >= size else buffer.new_empty(size)
 
 
 def subset_moments(side: CentredRows, subsets: Int64[Tensor, "subsets size"] | None = None) -> Moments:
@@ -144,12 +192,9 @@ def subset_moments(side: CentredRows, subsets: Int64[Tensor, "subsets size"] | N
         chosen.scatter_(1, subsets.to(side.device), 1.0)
     powers = torch.stack([side.height**power for power in range(4)])
     rows = torch.zeros((len(chosen) * 3, width), dtype=torch.float64, device=side.device)
-    for here in side.blocks():
-        weights = chosen[:, None, here] * powers[:3, here]
-        rows.addmm_(weights.flatten(0, 1), side.about(here, torch.float64))
-    double = 2 * side.height
-    diagonal = double.square() * (double + 3 * side.length)
-    return Moments(chosen @ powers.T, rows.reshape(len(chosen), 3, width), chosen @ diagonal)
+    for here, centred in side.exactly():
+        rows.addmm_((chosen[:, None, here] * powers[:3, here]).flatten(0, 1), centred)
+    return Moments(chosen @ powers.T, rows.reshape(len(chosen), 3, width), chosen @ side.diagonal)
 
 
 def smooth_between(a: Moments, b: Moments) -> Float64[Tensor, " subsets"]:
@@ -165,19 +210,22 @@ def smooth_within(a: Moments) -> Float64[Tensor, " subsets"]:
     return smooth_between(a, a) - a.diagonal
 
 
-def smooth_row_sums(a: CentredRows, b: CentredRows) -> Float64[Tensor, " n"]:
-    """For each sample of one set the sum of A³ + 3A²w over the other; over the others of its own, where it is one."""
-    others = subset_moments(b)
-    zero, one, two, three = others.heights[0].unbind()
-    h = a.height
-    sums = ((zero * h + 3 * one) * h + 3 * two) * h + three
-    for here in a.blocks():
-        along = a.about(here, torch.float64) @ others.rows[0].T
-        height = h[here]
-        sums[here] += 3 * ((along[:, 0] * height + 2 * along[:, 1]) * height + along[:, 2]) / a.rows.shape[1]
-    if a is b:
-        double = 2 * h
-        sums -= double.square() * (double + 3 * a.length)
+def smooth_row_sums(side: CentredRows, others: Sequence[Moments]) -> list[Float64[Tensor, " n"]]:
+    """For each sample the sum of A³ + 3A²w over all samples of other sets, or of its own, itself included.
+
+    Args:
+        side: the set.
+        others: of each set to sum over, the moments of one subset of all.
+    """
+    along = torch.empty((len(side.rows), 3 * len(others)), dtype=torch.float64, device=side.device)
+    vectors = torch.cat([other.rows[0] for other in others]).T
+    for here, centred in side.exactly():
+        along[here] = centred @ vectors
+    h, sums = side.height, []
+    for other, (zero, one, two) in zip(others, along.T.split(3), strict=True):
+        heights = other.heights[0]
+        cubes = ((heights[0] * h + 3 * heights[1]) * h + 3 * heights[2]) * h + heights[3]
+        sums.append(cubes + 3 * ((zero * h + 2 * one) * h + two) / side.rows.shape[1])
     return sums
 
 
@@ -190,12 +238,10 @@ def rounding_error(gen: CentredRows, ref: CentredRows) -> float:
     bias, variance = 0.0, 0.0
     for a, b, factor in ((gen, gen, 1.0), (ref, ref, 1.0), (gen, ref, -2.0)):
         i, j = (_evenly(len(side.rows)).to(side.device) for side in (a, b))
-        found = []
-        for dtype in (torch.float32, torch.float64):
-            x = a.about(i, dtype)
-            y = x if a is b else b.about(j, dtype)
-            found.append(rest(x, y, a.height[i].to(dtype), b.height[j].to(dtype)).to(torch.float64))
-        errors = (found[0] - found[1]).mean(dim=1)
+        one, other = (
+            Rest(a, b, dtype).tile(i, j, itself=a is b).to(torch.float64) for dtype in (torch.float32, torch.float64)
+        )
+        errors = (one - other).mean(dim=1) / float(a.rows.shape[1]) ** 3
         bias += factor * float(errors.mean())
         variance += factor**2 * float(errors.var()) / len(errors)
     return abs(bias) + 2 * math.sqrt(variance) if math.isfinite(bias) and math.isfinite(variance) else math.inf
@@ -203,3 +249,8 @@ def rounding_error(gen: CentredRows, ref: CentredRows) -> float:
 
 def _evenly(count: int) -> Tensor:
     return torch.linspace(0, count - 1, min(count, _SAMPLED)).round().to(torch.int64)
+
+
+def _few_rows(count: int) -> Iterator[slice]:
+    step = min(_FEW_ROWS, kernel_sums.tile_size())
+    return (slice(start, min(start + step, count)) for start in range(0, count, step))

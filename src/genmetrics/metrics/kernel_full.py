@@ -12,7 +12,7 @@ from genmetrics.accumulators.feature_bank import FeatureBank
 from genmetrics.errors import StatisticsError
 from genmetrics.metrics.base import Metric, SetStatistics
 from genmetrics.metrics.kernel import exactly_enough
-from genmetrics.metrics.kernel_centred import CentredRows, centred_pair, rest, smooth_row_sums
+from genmetrics.metrics.kernel_centred import CentredRows, Rest, centred_pair, smooth_row_sums, subset_moments
 from genmetrics.precision import computing_at
 from genmetrics.types import MetricInfo, MetricResult, Need
 
@@ -68,7 +68,10 @@ def full_kernel_distance(
             f"and {m} reference images. Add images"
         )
     a, b = centred_pair(gen, ref, device)
-    smooth = [smooth_row_sums(*pair) for pair in ((a, a), (b, b), (a, b), (b, a))]
+    in_gen, in_ref = subset_moments(a), subset_moments(b)
+    within_gen, gen_between = smooth_row_sums(a, (in_gen, in_ref))
+    within_ref, ref_between = smooth_row_sums(b, (in_ref, in_gen))
+    smooth = [within_gen - a.diagonal, within_ref - b.diagonal, gen_between, ref_between]
     with computing_at("exact", device):
         if min(n, m) >= _MANY:
             found = _estimate(a, b, smooth, torch.float32)
@@ -89,30 +92,29 @@ def _estimate(gen: CentredRows, ref: CentredRows, smooth: list[Tensor], dtype: t
 
 def _rest_within(side: CentredRows, dtype: torch.dtype) -> tuple[Float64[Tensor, " n"]]:
     """For each sample Σ E over the others of its set; each pair is computed once."""
+    pairs = Rest(side, side, dtype)
     sums = torch.zeros(len(side.rows), dtype=torch.float64, device=side.device)
     for here in side.blocks():
-        x, of_x = side.about(here, dtype), side.height[here].to(dtype)
-        sums[here] += rest(x, x, of_x, of_x).sum(dim=1)
+        sums[here] += pairs.tile(here, here, itself=True).sum(dim=1)
         for there in side.blocks(here.stop):
-            values = rest(x, side.about(there, dtype), of_x, side.height[there].to(dtype))
+            values = pairs.tile(here, there)
             sums[here] += values.sum(dim=1)
             sums[there] += values.sum(dim=0)
-    return (sums,)
+    return (sums * pairs.unit,)
 
 
 def _rest_between(
     gen: CentredRows, ref: CentredRows, dtype: torch.dtype
 ) -> tuple[Float64[Tensor, " n"], Float64[Tensor, " m"]]:
     """For each sample of one set Σ E over all samples of the other."""
-    of_gen = torch.zeros(len(gen.rows), dtype=torch.float64, device=gen.device)
-    of_ref = torch.zeros(len(ref.rows), dtype=torch.float64, device=gen.device)
+    pairs = Rest(gen, ref, dtype)
+    of_gen, of_ref = (torch.zeros(len(side.rows), dtype=torch.float64, device=side.device) for side in (gen, ref))
     for here in gen.blocks():
-        x, of_x = gen.about(here, dtype), gen.height[here].to(dtype)
         for there in ref.blocks():
-            values = rest(x, ref.about(there, dtype), of_x, ref.height[there].to(dtype))
+            values = pairs.tile(here, there)
             of_gen[here] += values.sum(dim=1)
             of_ref[there] += values.sum(dim=0)
-    return of_gen, of_ref
+    return of_gen * pairs.unit, of_ref * pairs.unit
 
 
 def _jackknife(within: Float64[Tensor, " n"], between: Float64[Tensor, " n"], others: int) -> float:
