@@ -30,8 +30,9 @@ __all__ = ["KernelDistance", "exactly_enough", "kernel_distances"]
 _CPU = torch.device("cpu")
 #: From so many pairs in a sum on, products are of float32 where that is exact enough.
 _MANY_PAIRS = 10**6
-#: How far rounding may move a distance: in units of the kernel, and as a part of the distance's own error.
-_ABSOLUTE, _OF_ITS_ERROR = 1e-12, 1e-6
+#: How far rounding may move a distance: a millionth of its own error, but no more, and no less, than these parts of
+#: the kernel.
+_OF_ITS_ERROR, _MOST, _LEAST = 1e-6, 1e-10, 1e-12
 
 
 def kernel_distances(
@@ -46,7 +47,7 @@ def kernel_distances(
 
     Subsets are drawn without replacement by NumPy's ``RandomState(seed)``, in turn from the generated and the
     reference set. What must be computed pair by pair is so in float64, but from subsets of 1,000 on in float32 where
-    that changes a distance by no more than 1e-12 of the kernel or a millionth of the spread between subsets; see
+    that changes a distance by no more than 1e-12, or a millionth of the spread between subsets and at most 1e-10; see
     ``kernel_centred``.
 
     Args:
@@ -97,8 +98,8 @@ def exactly_enough(gen: CentredRows, ref: CentredRows, spread: float) -> bool:
         ref: the reference features.
         spread: the distance's own error, or its spread.
     """
-    largest = float(torch.cat((gen.height, ref.height)).abs().max())
-    return rounding_error(gen, ref) <= max(_ABSOLUTE * max(1.0, largest) ** 3, _OF_ITS_ERROR * spread)
+    kernel = float(gen.height.mean() + ref.height.mean()) ** 3
+    return rounding_error(gen, ref) <= max(_LEAST * kernel, min(_OF_ITS_ERROR * spread, _MOST * kernel))
 
 
 def _rest_sums(
