@@ -66,6 +66,8 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/memory_of_fid.py
 	$(BIN)/python benchmarks/streaming_npz.py
 	$(BIN)/python benchmarks/neighbours.py
+	$(BIN)/python benchmarks/frechet.py
+	$(BIN)/python benchmarks/kernel.py
 
 clean:
 	rm -rf $(VENV) demo-output build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
