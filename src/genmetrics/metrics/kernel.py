@@ -79,8 +79,8 @@ def kernel_distances(
     smooth = within / pairs - 2 * smooth_between(in_gen, in_ref) / subset_size**2
 
     def distances(dtype: torch.dtype) -> Tensor:
-        within = _rest_sums(a, a, of_gen, of_gen, dtype) + _rest_sums(b, b, of_ref, of_ref, dtype)
-        return smooth + within / pairs - 2 * _rest_sums(a, b, of_gen, of_ref, dtype) / subset_size**2
+        within, between = _rest_sums(a, b, of_gen, of_ref, dtype)
+        return smooth + within / pairs - 2 * between / subset_size**2
 
     with computing_at("exact", device):
         if subset_size**2 >= _MANY_PAIRS:
@@ -108,24 +108,45 @@ def _rest_sums(
     of_a: Int64[Tensor, "subsets size"],
     of_b: Int64[Tensor, "subsets size"],
     dtype: torch.dtype,
-) -> Float64[Tensor, " subsets"]:
-    """Σ E(x, y) over x in each subset of a and y in the same-numbered subset of b, but not of a sample with itself."""
+) -> tuple[Float64[Tensor, " subsets"], Float64[Tensor, " subsets"]]:
+    """Σ E within each subset, of either set and but of a sample with itself, and between the two of a number."""
     pairs = Rest(a, b, dtype)
     if len(a.rows) * len(b.rows) > of_a.shape[0] * of_a.shape[1] ** 2:
-        return torch.stack([_rest_sum(pairs, i, j, a is b) for i, j in zip(of_a, of_b, strict=True)]) * pairs.unit
-    return _shared_rest_sums(pairs, a, b, of_a, of_b, dtype) * pairs.unit
+        found = torch.stack([_rest_sum(pairs, a, b, i, j, dtype) for i, j in zip(of_a, of_b, strict=True)])
+        within, between = found.unbind(dim=1)
+    else:
+        within = sum(
+            _shared_rest_sums(Rest(side, side, dtype), side, side, of, of, dtype) for side, of in ((a, of_a), (b, of_b))
+        )
+        between = _shared_rest_sums(pairs, a, b, of_a, of_b, dtype)
+    return within * pairs.unit, between * pairs.unit
 
 
-def _rest_sum(pairs: Rest, i: Tensor, j: Tensor, within: bool) -> Tensor:
-    """Of one subset."""
-    total = torch.zeros((), dtype=torch.float64, device=i.device)
-    columns = j.split(kernel_sums.tile_size())
-    for number, rows in enumerate(i.split(kernel_sums.tile_size())):
-        for place, others in enumerate(columns[number if within else 0 :]):
-            itself = within and place == 0
-            sums = pairs.tile(rows, others, itself=itself).sum(dim=1).sum(dtype=torch.float64)
-            total += 2 * sums if within and not itself else sums
-    return total
+def _rest_sum(pairs: Rest, a: CentredRows, b: CentredRows, i: Tensor, j: Tensor, dtype: torch.dtype) -> Tensor:
+    """Of one subset: within either set, of which the half above the diagonal is enough, and between them."""
+    size, strip = kernel_sums.tile_size(), max(1, kernel_sums.tile_size() // 4)
+    sides = [
+        [(side.about(part, dtype), heights[part]) for part in chosen.split(size)]
+        for side, chosen, heights in ((a, i, pairs.heights[0]), (b, j, pairs.heights[1]))
+    ]
+    within, between = (torch.zeros((), dtype=torch.float64, device=a.device) for _ in range(2))
+    for blocks in sides:
+        for number, (x, of_x) in enumerate(blocks):
+            for start in range(0, len(x), strip):
+                rows = slice(start, start + strip)
+                values = pairs.of_rows(x[rows], x[start:], of_x[rows], of_x[start:], itself=True)
+                within += 2 * _total(values) - _total(values[:, : len(values)])
+            for y, of_y in blocks[number + 1 :]:
+                within += 2 * _total(pairs.of_rows(x, y, of_x, of_y))
+    for x, of_x in sides[0]:
+        for y, of_y in sides[1]:
+            between += _total(pairs.of_rows(x, y, of_x, of_y))
+    return torch.stack((within, between))
+
+
+def _total(values: Tensor) -> Tensor:
+    """In float64, without a copy of it all in that type."""
+    return values.sum(dim=1).sum(dtype=torch.float64)
 
 
 def _shared_rest_sums(

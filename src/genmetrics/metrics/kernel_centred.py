@@ -143,7 +143,8 @@ class Rest:
     def __init__(self, a: CentredRows, b: CentredRows, dtype: torch.dtype) -> None:
         self._sides, self._dtype = (a, b), dtype
         scale = 3.0 * a.rows.shape[1]
-        self._heights = [(scale * side.height).to(dtype) for side in (a, b)]
+        #: 3dh of either side.
+        self.heights = [(scale * side.height).to(dtype) for side in (a, b)]
         self._products = torch.empty(0, dtype=dtype, device=a.device)
         self._slopes = torch.empty(0, dtype=dtype, device=a.device)
         #: To which a sum of what it returns belongs.
@@ -155,11 +156,13 @@ class Rest:
         Args:
             here: of the first side.
             there: of the second.
-            itself: whether both are the same samples: the diagonal is then 0.
+            itself: whether the first of the columns are the rows' samples: their pairs with themselves are then 0.
         """
-        x = self._sides[0].about(here, self._dtype)
-        y = x if itself else self._sides[1].about(there, self._dtype)
-        of_x, of_y = self._heights[0][here, None], self._heights[1][there]
+        x, y = self._sides[0].about(here, self._dtype), self._sides[1].about(there, self._dtype)
+        return self.of_rows(x, y, self.heights[0][here], self.heights[1][there], itself=itself)
+
+    def of_rows(self, x: Tensor, y: Tensor, of_x: Tensor, of_y: Tensor, *, itself: bool = False) -> Tensor:
+        """The same, of rows about the centre and what ``heights`` has of them."""
         self._products = _with_room(self._products, len(x) * len(y))
         products = torch.mm(x, y.T, out=self._products[: len(x) * len(y)].view(len(x), len(y)))
         if itself:
@@ -169,7 +172,7 @@ class Rest:
         for start in range(0, len(x), step):
             part = products[start : start + step]
             slopes = self._slopes[: part.numel()].view(part.shape)
-            torch.add(of_x[start : start + step], of_y, out=slopes).add_(part)
+            torch.add(of_x[start : start + step, None], of_y, out=slopes).add_(part)
             part.mul_(part).mul_(slopes)
         return products
 
