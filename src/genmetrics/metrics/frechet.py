@@ -59,8 +59,9 @@ def frechet_distance(gen: Moments, ref: Moments, device: torch.device = _CPU) ->
             "the mean or covariance of a set is NaN or infinite, from damaged statistics or features beyond "
             "float64's squares; make the statistics again"
         )
-    factors = [moments.factor().to(device) for moments in (gen, ref)]
-    overlap = nuclear_norm_of_product(*factors, allowed=lambda norm: _ALLOWED * (apart - 2 * norm) / 2)
+    overlap = nuclear_norm_of_product(
+        gen.factor().to(device), ref.factor().to(device), lambda norm: _ALLOWED * (apart - 2 * norm) / 2
+    )
     return max(0.0, apart - 2 * overlap)
 
 

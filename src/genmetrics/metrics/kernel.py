@@ -111,13 +111,12 @@ def _rest_sums(
 ) -> tuple[Float64[Tensor, " subsets"], Float64[Tensor, " subsets"]]:
     """Σ E within each subset, of either set and but of a sample with itself, and between the two of a number."""
     pairs = Rest(a, b, dtype)
-    if len(a.rows) * len(b.rows) > of_a.shape[0] * of_a.shape[1] ** 2:
+    if max(len(a.rows), len(b.rows)) ** 2 > of_a.shape[0] * of_a.shape[1] ** 2:
         found = torch.stack([_rest_sum(pairs, a, b, i, j, dtype) for i, j in zip(of_a, of_b, strict=True)])
         within, between = found.unbind(dim=1)
     else:
-        within = sum(
-            _shared_rest_sums(Rest(side, side, dtype), side, side, of, of, dtype) for side, of in ((a, of_a), (b, of_b))
-        )
+        within = _shared_rest_sums(Rest(a, a, dtype), a, a, of_a, of_a, dtype)
+        within += _shared_rest_sums(Rest(b, b, dtype), b, b, of_b, of_b, dtype)
         between = _shared_rest_sums(pairs, a, b, of_a, of_b, dtype)
     return within * pairs.unit, between * pairs.unit
 
@@ -126,7 +125,7 @@ def _rest_sum(pairs: Rest, a: CentredRows, b: CentredRows, i: Tensor, j: Tensor,
     """Of one subset: within either set, of which the half above the diagonal is enough, and between them."""
     size, strip = kernel_sums.tile_size(), max(1, kernel_sums.tile_size() // 4)
     sides = [
-        [(side.about(part, dtype), heights[part]) for part in chosen.split(size)]
+        [(side.about(part, dtype), heights[part]) for part in torch.split(chosen, size)]
         for side, chosen, heights in ((a, i, pairs.heights[0]), (b, j, pairs.heights[1]))
     ]
     within, between = (torch.zeros((), dtype=torch.float64, device=a.device) for _ in range(2))

@@ -225,7 +225,7 @@ def smooth_row_sums(side: CentredRows, others: Sequence[Moments]) -> list[Float6
     for here, centred in side.exactly():
         along[here] = centred @ vectors
     h, sums = side.height, []
-    for other, (zero, one, two) in zip(others, along.T.split(3), strict=True):
+    for other, (zero, one, two) in zip(others, torch.split(along.T, 3), strict=True):
         heights = other.heights[0]
         cubes = ((heights[0] * h + 3 * heights[1]) * h + 3 * heights[2]) * h + heights[3]
         sums.append(cubes + 3 * ((zero * h + 2 * one) * h + two) / side.rows.shape[1])
