@@ -7,6 +7,7 @@ features of an image do not depend on what else is in its batch, to the last bit
 
 from __future__ import annotations
 
+import ctypes
 import functools
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -64,11 +65,21 @@ class OpenVINOBackend(Backend):
         key = (wanted, inputs.shape[1:])
         if key not in self._compiled:
             self._compiled[key] = _Compiled(self._make(), inputs.shape[1:], wanted, self._precision)
+            _give_back_freed_memory()
         return self._compiled[key].start(inputs)
 
 
 def _num_requests() -> int:
     return min(torch.get_num_threads(), _MOST_REQUESTS)
+
+
+def _give_back_freed_memory() -> None:
+    """Torch's copy of the weights has just been freed, in pieces that glibc would keep for the rest of the run."""
+    try:
+        trim = ctypes.CDLL(None).malloc_trim
+    except (AttributeError, OSError, TypeError):  # another C library; Windows has no program of that name
+        return
+    trim(0)
 
 
 class _Compiled:
