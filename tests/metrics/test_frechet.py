@@ -10,6 +10,7 @@ import torch
 from scipy import linalg
 
 from genmetrics import linalg as matrices
+from genmetrics.accumulators import moments as accumulated
 from genmetrics.accumulators.moments import Moments
 from genmetrics.errors import StatisticsError
 from genmetrics.metrics import METRICS
@@ -249,3 +250,16 @@ def test_enough_samples_are_not_warned_of() -> None:
         {},
         "inception-v3.tf2015/2048/tf1-bilinear-299",
     )
+
+
+def test_the_factor_of_a_reference_is_made_once(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often it is compared with, also after it was read from a file."""
+    made: list[int] = []
+    real = accumulated.covariance_factor
+    monkeypatch.setattr(accumulated, "covariance_factor", lambda sigma: made.append(1) or real(sigma))
+    stats_of(sample(40, 1)).save(tmp_path / "ref.safetensors")
+    ref = Stats.load(tmp_path / "ref.safetensors")
+    metric = FrechetDistance(FID, 0)
+    values = [metric.compute(stats_of(sample(40, seed)), ref).value for seed in (2, 3, 2)]
+    assert values[0] == values[2] != values[1]
+    assert len(made) == 3 + 1
