@@ -215,7 +215,7 @@ def openvino(network: torch.nn.Module, inputs: Tensor, precision: str, part: int
 
     def run() -> Tensor:
         for start in range(0, len(values), part):
-            queue.start_async({0: values[start : start + part]}, start, share_inputs=True)
+            queue.start_async({0: values[start : start + part]}, start)
         queue.wait_all()
         return features.clone()
 
