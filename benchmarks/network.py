@@ -50,7 +50,7 @@ def main() -> None:
     arguments = parser.parse_args()
     images = torch.from_numpy(pictures(arguments.batch, SIDE, seed=3)).permute(0, 3, 1, 2).contiguous()
     inputs = (images.float() - 128) / 128
-    with tempfile.TemporaryDirectory() as name, torch.inference_mode():
+    with tempfile.TemporaryDirectory() as name, torch.no_grad():  # as the peers' tools do
         weights = write_inception(Path(name) / "inception.pth")
         ours = {"genmetrics exact": own(weights, inputs, "exact"), "genmetrics bf16": own(weights, inputs, "bf16")}
         peers = {"pytorch-fid": pytorch_fid(weights, inputs), "torch-fidelity": torch_fidelity(weights, images)}
@@ -206,8 +206,7 @@ def openvino(network: torch.nn.Module, inputs: Tensor, precision: str, part: int
     values = inputs.numpy()
     if len(values) % part:
         raise SystemExit(f"--batch must be a multiple of {part}")
-    with torch.inference_mode(False):  # written to by threads that know nothing of the mode
-        features = torch.empty(len(values), 2048)
+    features = torch.empty(len(values), 2048)
 
     def keep(request: ov.InferRequest, start: int) -> None:
         features[start : start + part] = torch.from_numpy(request.get_output_tensor(0).data)
@@ -216,7 +215,7 @@ def openvino(network: torch.nn.Module, inputs: Tensor, precision: str, part: int
 
     def run() -> Tensor:
         for start in range(0, len(values), part):
-            queue.start_async({0: values[start : start + part]}, start, share_inputs=True)
+            queue.start_async({0: values[start : start + part]}, start)
         queue.wait_all()
         return features.clone()
 
