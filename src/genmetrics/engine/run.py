@@ -18,9 +18,10 @@ from genmetrics.engine.sides import Side, SourceLike, open_side
 from genmetrics.errors import StatisticsError, UsageError
 from genmetrics.extractors import EXTRACTORS
 from genmetrics.metrics.base import Metric
+from genmetrics.precision_effect import effect_of, family_of
 from genmetrics.report.report import Report
 from genmetrics.stats.stats import Stats
-from genmetrics.types import UNKNOWN, ExtractorRecord, MetricResult, Need, Progress, Stage
+from genmetrics.types import UNKNOWN, ExtractorRecord, MetricResult, Need, Precision, Progress, Stage
 from genmetrics.versions import versions
 
 __all__ = ["build_report", "iter_compute_stats", "iter_evaluate", "merged_cautions"]
@@ -301,6 +302,19 @@ def _check_finite(result: MetricResult) -> None:
             )
 
 
+def _effects(metric: str, behind: Sequence[tuple[str, ExtractorRecord]]) -> list[str]:
+    """How far a faster precision moved such a number where that was measured, of each network behind it."""
+    precisions: dict[str, set[Precision]] = {}
+    for name, record in behind:
+        if record.precision is not None:
+            precisions.setdefault(name, set()).add(record.precision)
+    return [
+        effect_of(family_of(metric), name, precision, one_side="exact" in found)
+        for name, found in precisions.items()
+        for precision in sorted(found - {"exact"})
+    ]
+
+
 def _with_provenance(result: MetricResult, behind: Sequence[tuple[str, ExtractorRecord]]) -> MetricResult:
     """The result with what is to be said of the networks behind it, each by its name, on either side."""
     warnings = list(result.warnings)
@@ -312,5 +326,6 @@ def _with_provenance(result: MetricResult, behind: Sequence[tuple[str, Extractor
     ]
     inexact = [record.precision for _, record in behind if record.precision is not None and record.precision != "exact"]
     warnings += [f"the network ran in {precision}, which published numbers did not" for precision in inexact]
+    warnings += _effects(result.id, behind)
     protocol = replace(result.protocol, precision=inexact[0]) if inexact else result.protocol
     return replace(result, protocol=protocol, warnings=tuple(dict.fromkeys(warnings)))

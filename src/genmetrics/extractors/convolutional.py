@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Collection
 from pathlib import Path
 from typing import ClassVar
@@ -10,7 +11,7 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor, nn
 
-from genmetrics.extractors.backends.base import Backend, Pending
+from genmetrics.extractors.backends.base import Backend, MakeNetwork, Pending
 from genmetrics.extractors.backends.choose import backend_name, make_backend
 from genmetrics.extractors.published import PublishedExtractor
 from genmetrics.types import BackendChoice, Precision
@@ -67,7 +68,7 @@ class ConvolutionalExtractor(PublishedExtractor):
         """
         name = backend_name(backend, device, precision)
         self.device, self.precision = device, precision
-        self._backend = make_backend(name, self._take_network, device, precision)
+        self._backend = make_backend(name, _taking(weakref.ref(self)), device, precision)
 
     def start(self, inputs: Float32[Tensor, "n 3 h w"], wanted: Collection[str]) -> Pending:
         """Begin to compute the wanted features on the backend."""
@@ -87,6 +88,17 @@ class ConvolutionalExtractor(PublishedExtractor):
         network = self.network
         self._network = None
         return network
+
+
+def _taking(of: weakref.ref[ConvolutionalExtractor]) -> MakeNetwork:
+    """The backend's way to the network; it does not hold the extractor, whose memory would wait for the collector."""
+
+    def take() -> nn.Module:
+        extractor = of()
+        assert extractor is not None
+        return extractor._take_network()
+
+    return take
 
 
 def _chosen(found: dict[str, Tensor], wanted: tuple[str, ...]) -> dict[str, Tensor]:

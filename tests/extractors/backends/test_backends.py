@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import pytest
@@ -99,6 +101,28 @@ def test_batches_started_before_the_first_is_asked_for(inputs, inception_weights
     assert torch.equal(torch.cat([take()["2048"] for take in pending]), expected)
     backwards = [extractor.start(images[start : start + 3], ("2048",)) for start in (0, 3)]
     assert torch.equal(torch.cat([take()["2048"] for take in backwards[::-1]]), expected[[3, 4, 5, 0, 1, 2]])
+
+
+def test_inside_inference_mode(inputs, inception_weights):
+    """As a sampling loop calls it; its own features can be used there and outside."""
+    extractor = _loaded("inception-v3.tf2015", inception_weights, "exact", "openvino")
+    images = inputs["inception-v3.tf2015"][:3]
+    with torch.inference_mode():
+        inside = extractor.run(images, ("2048",))["2048"]
+    assert torch.equal(inside, extractor.run(images, ("2048",))["2048"])
+
+
+def test_an_extractor_goes_when_nobody_holds_it(inputs, inception_weights):
+    """Not when the collector finds it: it is hundreds of megabytes."""
+    extractor = _loaded("inception-v3.tf2015", inception_weights, "exact", "openvino")
+    extractor.run(inputs["inception-v3.tf2015"][:1], ("64",))
+    gone = weakref.ref(extractor)
+    gc.disable()
+    try:
+        del extractor
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_an_empty_batch(inputs, inception_weights):

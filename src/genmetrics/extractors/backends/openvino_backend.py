@@ -125,7 +125,7 @@ class _Compiled:
         # This waits for later batches too, of which there is one at most.
         if batch.missing:
             self._queue.wait_all()
-        return dict(zip(self._wanted, batch.outputs, strict=True))
+        return {name: torch.from_numpy(values) for name, values in zip(self._wanted, batch.outputs, strict=True)}
 
     def _check(self, example: Tensor, expected: Sequence[Tensor], precision: Precision) -> None:
         found = self.start(example)()
@@ -146,10 +146,13 @@ class _Compiled:
 
 
 class _Batch:
-    """Where the features of a batch go, part by part."""
+    """Where the features of a batch go, part by part.
+
+    They are NumPy's until all are there: a tensor that is made in inference mode cannot be filled by another thread.
+    """
 
     def __init__(self, count: int, widths: Sequence[int]) -> None:
-        self.outputs = [torch.empty((count, width), dtype=torch.float32) for width in widths]
+        self.outputs = [np.empty((count, width), dtype=np.float32) for width in widths]
         self.missing = count
         # The engine reads its inputs where they are.
         self.parts: list[np.ndarray] = []
@@ -158,7 +161,7 @@ class _Batch:
 def _take(request: Any, userdata: tuple[_Batch, int]) -> None:
     batch, begin = userdata
     for position, output in enumerate(batch.outputs):
-        values = torch.from_numpy(request.get_output_tensor(position).data)
+        values = request.get_output_tensor(position).data
         count = min(len(values), len(output) - begin)
         output[begin : begin + count] = values[:count]
     batch.missing -= count
