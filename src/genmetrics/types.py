@@ -12,6 +12,7 @@ __all__ = [
     "AlphaPolicy",
     "BackendChoice",
     "BadImagePolicy",
+    "DecodePolicy",
     "ExtractorInfo",
     "ExtractorRecord",
     "Fingerprint",
@@ -38,6 +39,7 @@ Precision = Literal["exact", "tf32", "bf16"]
 BackendChoice = Literal["auto", "openvino", "torch", "reference"]
 AlphaPolicy = Literal["drop", "white", "black"]
 BadImagePolicy = Literal["error", "skip"]
+DecodePolicy = Literal["pillow", "gpu"]
 Stage = Literal["gen", "ref"]
 
 
@@ -326,6 +328,7 @@ class SideRecord:
         stats_file: the file that the statistics were loaded from; empty if they were computed in this run.
         alpha: what became of transparency; None if a file of another tool does not say.
         num_transparent: how many images had any.
+        num_by_device: how many images something else than Pillow decoded, see ``--decode``.
     """
 
     source: str
@@ -339,6 +342,7 @@ class SideRecord:
     stats_file: str = ""
     alpha: AlphaPolicy | None = None
     num_transparent: int = 0
+    num_by_device: int = 0
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from importlib import metadata
 __all__ = ["version_of", "versions"]
 
 _ALWAYS = ("genmetrics", "torch", "numpy", "pillow")
-#: Packages that some networks and captions run on, where they are installed.
-_WHERE_USED = ("openvino", "transformers", "tokenizers")
+#: Packages that some networks, captions and decoders run on, where they are installed.
+_WHERE_USED = ("openvino", "transformers", "tokenizers", "torchvision")
 
 
 def versions() -> dict[str, str]:

@@ -21,6 +21,7 @@ from genmetrics.errors import UsageError
         ({"precision": "half"}, r"^precision 'half': known: bf16, exact, tf32$"),
         ({"backend": "openvin"}, r"^backend 'openvin': did you mean 'openvino'\?$"),
         ({"alpha": "whte"}, r"^alpha 'whte': did you mean 'white'\?$"),
+        ({"decode": "gpuu"}, r"^decode 'gpuu': did you mean 'gpu'\?$"),
         ({"on_bad_image": "skp"}, r"^on_bad_image 'skp': did you mean 'skip'\?$"),
         ({"batch_size": 0}, r"^batch_size 0: expected at least 1$"),
         ({"batch_size": 1.5}, r"^batch_size 1.5: expected a whole number$"),

@@ -10,7 +10,7 @@ import pytest
 
 from genmetrics.accumulators.content import ContentDigest
 from genmetrics.errors import BadImageError, SourceError, UsageError
-from genmetrics.sources import loader
+from genmetrics.sources import items, loader
 from genmetrics.sources.base import BatchSpec
 from genmetrics.sources.decode import BadImage, Decoded
 from genmetrics.sources.loader import Item, ItemSource, default_workers
@@ -208,11 +208,11 @@ def test_no_more_is_decoded_ahead_than_the_window(workers: int) -> None:
 def test_large_images_shorten_the_window(monkeypatch: pytest.MonkeyPatch) -> None:
     ahead = {}
     for budget in (1, 10**9):
-        monkeypatch.setattr(loader, "_PREFETCH_BYTES", budget)
+        monkeypatch.setattr(items, "_PREFETCH_BYTES", budget)
         source = MixedSource(400)
         submitted: list[int] = []
         source.order = lambda wanted, submitted=submitted: (submitted.append(index) or index for index in wanted)
-        outcomes = loader._load_in_threads(source.items(range(400)), BatchSpec(batch_size=50, workers=2))
+        outcomes = items.load_in_threads(source.items(range(400)), BatchSpec(batch_size=50, workers=2))
         for _ in range(20):
             next(outcomes)
         ahead[budget] = len(submitted) - 20
@@ -349,14 +349,14 @@ def test_batches_know_the_hashes_of_their_images(workers: int) -> None:
 
 def test_small_images_go_to_the_threads_several_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     together = []
-    load_together = loader._load_together
+    load_together = items.load_together
 
-    def watched(items: Sequence[Item], alpha: str, crop: None) -> object:
+    def watched(items: Sequence[Item], *more: object) -> object:
         together.append([item.index for item in items])
-        return load_together(items, alpha, crop)
+        return load_together(items, *more)
 
-    monkeypatch.setattr(loader, "_load_together", watched)
-    monkeypatch.setattr(loader, "_SECONDS_AT_ONCE", 60.0)  # however long one takes on this machine
+    monkeypatch.setattr(items, "load_together", watched)
+    monkeypatch.setattr(items, "_SECONDS_AT_ONCE", 60.0)  # however long one takes on this machine
     batches = list(MixedSource(500).batches(Shard(), BatchSpec(batch_size=32, workers=2)))
 
     assert sorted(index for batch in batches for index in batch.indices.tolist()) == list(range(500))
@@ -367,11 +367,11 @@ def test_small_images_go_to_the_threads_several_at_a_time(monkeypatch: pytest.Mo
 
 
 def test_images_that_take_long_go_to_the_threads_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loader, "_SECONDS_AT_ONCE", 0.0)
+    monkeypatch.setattr(items, "_SECONDS_AT_ONCE", 0.0)
     sizes = []
-    load_together = loader._load_together
+    load_together = items.load_together
     monkeypatch.setattr(
-        loader, "_load_together", lambda items, *more: sizes.append(len(items)) or load_together(items, *more)
+        items, "load_together", lambda items, *more: sizes.append(len(items)) or load_together(items, *more)
     )
     list(MixedSource(100).batches(Shard(), BatchSpec(batch_size=32, workers=2)))
 

@@ -50,6 +50,7 @@ def eval_command(
     alpha: options.Alpha = "drop",
     on_bad_image: options.OnBadImage = "error",
     crop: options.Crop = None,
+    decode: options.Decode = "pillow",
     labels: options.Labels = None,
     captions: Annotated[
         str | None,
@@ -129,6 +130,7 @@ def eval_command(
                     alpha=alpha,
                     on_bad_image=on_bad_image,
                     crop=crop,
+                    decode=decode,
                     labels=options.parse_labels(labels or []),
                     captions=captions,
                     cache=not no_cache,

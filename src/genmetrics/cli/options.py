@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from genmetrics.types import AlphaPolicy, BackendChoice, BadImagePolicy, Precision, Shard, Stage
+from genmetrics.types import AlphaPolicy, BackendChoice, BadImagePolicy, DecodePolicy, Precision, Shard, Stage
 
 __all__ = [
     "Alpha",
@@ -104,6 +104,15 @@ Alpha = Annotated[
 OnBadImage = Annotated[
     BadImagePolicy,
     typer.Option("--on-bad-image", metavar="error|skip", help="Stop at an unreadable image, or list it and go on."),
+]
+Decode = Annotated[
+    DecodePolicy,
+    typer.Option(
+        "--decode",
+        metavar="pillow|gpu",
+        help="What decodes JPEG files: Pillow, as in the published protocols, or nvJPEG on the GPU, whose pixels "
+        "differ a little; the report then says so.",
+    ),
 ]
 Crop = Annotated[
     str | None,

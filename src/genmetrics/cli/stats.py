@@ -64,6 +64,7 @@ def build_command(
     alpha: options.Alpha = "drop",
     on_bad_image: options.OnBadImage = "error",
     crop: options.Crop = None,
+    decode: options.Decode = "pillow",
     labels: options.Labels = None,
     shard: Annotated[
         str | None,
@@ -113,6 +114,7 @@ def build_command(
                     alpha=alpha,
                     on_bad_image=on_bad_image,
                     crop=crop,
+                    decode=decode,
                     labels=options.parse_labels(labels or []),
                     cache=not no_cache,
                     shard=cut,
@@ -129,6 +131,7 @@ def build_command(
                 say(f"note: {text}")
         print(f"{output}: statistics of {stats.num_samples} images of {stats.side.source}")
         given = {"--extractor": extractor, "--crop": crop, "--precision": precision if precision != "exact" else None}
+        given["--decode"] = decode if decode != "pillow" else None
         asked = [f" {name} {value}" for name, value in given.items() if value is not None]
         asked += [f" --weights {path}" for path in weights or []]
         comparing, alone = by_sides(metrics, extractor)

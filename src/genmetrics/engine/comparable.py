@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
 from genmetrics.engine.options import Options
 from genmetrics.engine.plan import Plan, as_typed
-from genmetrics.errors import StatisticsError
+from genmetrics.errors import GenmetricsWarning, StatisticsError
 from genmetrics.extractors.base import locate_weights
 from genmetrics.extractors.weights import file_sha256
-from genmetrics.types import ExtractorRecord, Need, same_features
+from genmetrics.types import ExtractorRecord, Need, SideRecord, same_features
 
-__all__ = ["FORCED", "check_comparable", "check_weights"]
+__all__ = ["FORCED", "check_comparable", "check_weights", "decode_note"]
 
 #: How a caution begins that stands for a refusal.
 FORCED = "forced: "
 
 _FIELDS = ("weights_sha256", "precision")
+
+
+def decode_note(gen: SideRecord, ref: SideRecord | None) -> tuple[str, ...]:
+    """What to say, and to warn of, where images of one side only were not decoded by Pillow."""
+    if ref is None or (gen.num_by_device > 0) == (ref.num_by_device > 0):
+        return ()
+    which, other = ("generated", "reference") if gen.num_by_device else ("reference", "generated")
+    note = (
+        f"images of the {which} side were decoded on a GPU and none of the {other} side, so that part of the distance "
+        "is that of two decoders; use the same --decode on both"
+    )
+    warnings.warn(note, GenmetricsWarning, stacklevel=2)
+    return (note,)
 
 
 def check_comparable(

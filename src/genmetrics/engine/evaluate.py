@@ -16,7 +16,7 @@ from genmetrics.extractors import EXTRACTORS
 from genmetrics.report.report import Report
 from genmetrics.sources.captions import CaptionsLike
 from genmetrics.stats.stats import Stats
-from genmetrics.types import AlphaPolicy, BackendChoice, BadImagePolicy, Precision, Progress, Shard, Stage
+from genmetrics.types import AlphaPolicy, BackendChoice, BadImagePolicy, DecodePolicy, Precision, Progress, Shard, Stage
 
 __all__ = ["compute_stats", "drive", "evaluate", "weights_by_extractor"]
 
@@ -41,6 +41,7 @@ def evaluate(
     alpha: AlphaPolicy = Options.alpha,
     on_bad_image: BadImagePolicy = Options.on_bad_image,
     crop: str | None = Options.crop,
+    decode: DecodePolicy = Options.decode,
     labels: str | Path | Mapping[Stage, str | Path] = Options.labels,
     captions: CaptionsLike | None = Options.captions,
     cache: bool = Options.cache,
@@ -70,6 +71,7 @@ def evaluate(
         on_bad_image: ``error`` stops at an image that cannot be read, ``skip`` leaves it out and lists it.
         crop: a centre crop and resize that every image undergoes first, such as ``adm-256``; the metrics' names
             then say so. None leaves images as they are.
+        decode: ``pillow``, or ``gpu`` for JPEG files by nvJPEG, whose pixels differ a little, which is recorded.
         labels: where the classes of the images come from; see ``open_source``. A mapping gives it by side.
         captions: what each generated image is said to show, for CLIP scores: one text for each image in order, or the
             path of a ``.json``, ``.jsonl``, ``.csv``, ``.tsv`` or ``.txt`` file or of a folder of texts.
@@ -94,6 +96,7 @@ def evaluate(
         alpha=alpha,
         on_bad_image=on_bad_image,
         crop=crop,
+        decode=decode,
         labels=labels,
         captions=captions,
         cache=cache,
@@ -119,6 +122,7 @@ def compute_stats(
     alpha: AlphaPolicy = Options.alpha,
     on_bad_image: BadImagePolicy = Options.on_bad_image,
     crop: str | None = Options.crop,
+    decode: DecodePolicy = Options.decode,
     labels: str | Path | Mapping[Stage, str | Path] = Options.labels,
     cache: bool = Options.cache,
     shard: Shard = _WHOLE,
@@ -141,6 +145,7 @@ def compute_stats(
         alpha: what becomes of transparency.
         on_bad_image: what becomes of images that cannot be read.
         crop: a centre crop and resize that every image undergoes first.
+        decode: what decodes JPEG files.
         labels: where the classes of the images come from; they are kept with the statistics.
         cache: keep the statistics of images on disk, and use those that are kept.
         shard: which share of the images to read, where others are read elsewhere; ``Stats.merge`` puts the
@@ -163,6 +168,7 @@ def compute_stats(
         alpha=alpha,
         on_bad_image=on_bad_image,
         crop=crop,
+        decode=decode,
         labels=labels,
         cache=cache,
         shard=shard,

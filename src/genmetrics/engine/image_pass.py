@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from genmetrics import distributed
 from genmetrics.accumulators.base import Accumulator
@@ -21,11 +22,25 @@ from genmetrics.engine.paths import read_paths
 from genmetrics.errors import GenmetricsWarning, SourceError, StatisticsError, UsageError
 from genmetrics.sources.base import BatchSpec, ImageSource
 from genmetrics.sources.captions import CaptionsLike, captions_of
+from genmetrics.sources.device_decode import DeviceDecoder, NvJpeg
 from genmetrics.sources.loader import default_workers
 from genmetrics.stats.stats import Stats
 from genmetrics.types import Need, Part, Progress, Selection, Shard, SideRecord, SkippedImage, Stage
 
-__all__ = ["Chosen", "choose", "part_of_set", "read_source", "set_identity"]
+__all__ = ["Chosen", "choose", "device_decoder", "part_of_set", "read_source", "set_identity"]
+
+
+_NOT_PILLOWS = (
+    "whose pixels are not bit for bit Pillow's, on which the published protocols rest; compare only with numbers made "
+    "the same way, or leave '--decode gpu' out"
+)
+
+
+def device_decoder(options: Options, device: torch.device) -> DeviceDecoder | None:
+    """What decodes JPEG files in Pillow's place, if the options ask for it; on the run's device if that is a GPU."""
+    if options.decode == "pillow":
+        return None
+    return NvJpeg(device if device.type == "cuda" else torch.device("cuda"))
 
 
 def _size_of(source: ImageSource) -> int | None:
@@ -106,14 +121,22 @@ def read_source(
     total = count if options.on_bad_image == "error" and not keep_logits else None
     workers = default_workers() if options.workers is None else options.workers
     batch_size = options.batch_size_on(networks.device)
-    spec = BatchSpec(batch_size, workers, options.alpha, options.on_bad_image, chosen.positions, options.crop)
+    spec = BatchSpec(
+        batch_size,
+        workers,
+        options.alpha,
+        options.on_bad_image,
+        chosen.positions,
+        options.crop,
+        device_decoder(options, networks.device),
+    )
     shard = _share(options.shard)
     expected = None if count is None else len(shard.range(count))
     feeders = make_feeders(needs, networks, batch_size, total, texts)
     content = ContentDigest()
     labels = Labels()
     skipped: list[SkippedImage] = []
-    transparent = 0
+    transparent = by_device = 0
     message = source.description
     yield Progress(stage, 0, expected, message)
     # Steps of a generator are made in a pass of their own.
@@ -130,6 +153,7 @@ def read_source(
             labels.update(batch.labels, batch.indices)
         skipped.extend(batch.skipped)
         transparent += batch.num_transparent
+        by_device += batch.num_by_device
         done = content.num_samples - max((feeder.num_waiting for feeder in feeders), default=0) + len(skipped)
         yield Progress(stage, done, expected, message)
     for feeder in feeders:
@@ -145,7 +169,7 @@ def read_source(
     content = distributed.merge_over_ranks(content)
     labels = distributed.merge_over_ranks(labels)
     all_skipped = tuple(image for part in distributed.gather(tuple(skipped)) for image in part)
-    transparent = sum(distributed.gather(transparent))
+    transparent, by_device = (sum(distributed.gather(count)) for count in (transparent, by_device))
     if feeders:
         _check_complete(source, chosen, options.shard, content.num_samples, len(all_skipped))
     # Some sources know only after a pass what to tell of it, and each rank only of its share.
@@ -155,6 +179,9 @@ def read_source(
         notes.append(_transparency_note(transparent, content.num_samples, options))
         if options.alpha == "drop":
             warnings.warn(f"'{message}': {notes[-1]}", GenmetricsWarning, stacklevel=2)
+    if spec.decoder is not None and by_device:
+        notes.append(f"{by_device} JPEG images were decoded by {spec.decoder.name}, {_NOT_PILLOWS}")
+        warnings.warn(f"'{message}': {notes[-1]}", GenmetricsWarning, stacklevel=2)
     if all_skipped:
         notes.append(f"{len(all_skipped)} images could not be read and were left out")
     if chosen.record is not None:
@@ -171,6 +198,7 @@ def read_source(
         chosen.record,
         alpha=options.alpha,
         num_transparent=transparent,
+        num_by_device=by_device,
     )
     complete = labels if feeders and labels.num_samples == content.num_samples else None
     return Stats(accumulators, side, networks.records(needs), options.seed, complete, source.class_names)

@@ -12,8 +12,9 @@ from genmetrics.errors import UsageError
 from genmetrics.registry import did_you_mean
 from genmetrics.sources.captions import CaptionsLike
 from genmetrics.sources.crop import parse_crop
+from genmetrics.sources.device_decode import check_gpu_decode
 from genmetrics.sources.labels import check_labels
-from genmetrics.types import AlphaPolicy, BackendChoice, BadImagePolicy, Precision, Shard, Stage
+from genmetrics.types import AlphaPolicy, BackendChoice, BadImagePolicy, DecodePolicy, Precision, Shard, Stage
 
 if TYPE_CHECKING:
     import torch
@@ -41,6 +42,8 @@ class Options:
         seed: of every random choice.
         alpha: what becomes of transparency: ``drop``, or composited on ``white`` or ``black``.
         on_bad_image: ``error`` stops at an image that cannot be read, ``skip`` leaves it out and lists it.
+        decode: ``pillow``, or ``gpu`` for JPEG files by nvJPEG, whose pixels differ a little and which is therefore
+            recorded.
         crop: a centre crop and resize that every image undergoes first, such as ``adm-256``; None leaves images
             as they are.
         labels: where the images' classes come from, for both sides or by side; see ``open_source``.
@@ -62,6 +65,7 @@ class Options:
     alpha: AlphaPolicy = "drop"
     on_bad_image: BadImagePolicy = "error"
     crop: str | None = None
+    decode: DecodePolicy = "pillow"
     labels: str | Path | Mapping[Stage, str | Path] = "auto"
     captions: CaptionsLike | None = None
     cache: bool = True
@@ -81,6 +85,9 @@ class Options:
         _check_choice("backend", self.backend, typing.get_args(BackendChoice))
         _check_choice("alpha", self.alpha, typing.get_args(AlphaPolicy))
         _check_choice("on_bad_image", self.on_bad_image, typing.get_args(BadImagePolicy))
+        _check_choice("decode", self.decode, typing.get_args(DecodePolicy))
+        if self.decode == "gpu":
+            check_gpu_decode()
         _check_number("seed", self.seed, 0, 2**32 - 1)
         if self.batch_size is not None:
             _check_number("batch_size", self.batch_size, 1, None)

@@ -62,8 +62,11 @@ class Memory:
             "alpha": options.alpha,
             "on_bad_image": options.on_bad_image,
             "crop": options.crop,
+            "decode": options.decode,
         }
         self._versions = {name: version for name, version in versions().items() if name in _PACKAGES}
+        if options.decode == "gpu":
+            self._versions["torchvision"] = version_of("torchvision")
         self._keep_logits = keep_logits
 
     def recall(self, needs: Iterable[Need]) -> dict[Need, Stats]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from genmetrics import distributed
 from genmetrics.accumulators.build import CAPTIONS, NO_FEATURES, PATHS
-from genmetrics.engine.comparable import FORCED, check_comparable, check_weights
+from genmetrics.engine.comparable import FORCED, check_comparable, check_weights, decode_note
 from genmetrics.engine.networks import Networks
 from genmetrics.engine.options import Options
 from genmetrics.engine.plan import Plan, could_meet, make_plan
@@ -79,7 +79,9 @@ def iter_evaluate(
     if len(prepared) == 2:
         ref_stats = yield from prepared[1].complete(seconds)
     gen_stats = yield from prepared[0].complete(seconds)
-    notes += _alpha_note(gen_stats, ref_stats)
+    notes += _alpha_note(gen_stats, ref_stats) + decode_note(
+        gen_stats.side, None if ref_stats is None else ref_stats.side
+    )
     report = yield from build_report(
         plan,
         gen_stats,

@@ -16,7 +16,7 @@ from jaxtyping import Float32
 __all__ = ["normalise", "share_out"]
 
 #: Fewer images than this are not worth another thread.
-_LEAST_A_THREAD = 2
+_LEAST_A_THREAD = 3
 
 
 def share_out(count: int, threads: int, work: Callable[[slice], None]) -> None:

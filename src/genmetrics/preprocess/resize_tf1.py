@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -42,11 +43,8 @@ def resize_tf1_bilinear(
         for plane, target in zip(images.flatten(0, 1).numpy(), out.flatten(0, 1).numpy(), strict=True):
             resizer(plane, target)
         return out
-    rows, columns = (
-        _Positions.of(length, new).on(images.device) for length, new in zip(images.shape[2:], size, strict=True)
-    )
-    low, high, across = columns
-    top, bottom, down = rows
+    top, bottom, down = _positions_on(images.device, images.shape[2], size[0])
+    low, high, across = _positions_on(images.device, images.shape[3], size[1])
     if images.shape[2] > 2 * size[0]:
         upper = _interpolate_columns(images.index_select(2, top), low, high, across)
         lower = _interpolate_columns(images.index_select(2, bottom), low, high, across)
@@ -124,9 +122,14 @@ class _Positions:
         low = np.minimum(floor.astype(np.int64), length - 1)
         return cls(low, np.minimum(low + 1, length - 1), position - floor)
 
-    def on(self, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-        low, high, fraction = (torch.from_numpy(table).to(device) for table in (self.low, self.high, self.fraction))
-        return low, high, fraction
+
+@lru_cache(maxsize=64)
+def _positions_on(device: torch.device, length: int, out: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The same on a device; kept, since each copy to a GPU would have every batch wait."""
+    found = _Positions.of(length, out)
+    with torch.inference_mode(False):  # else they could be used in that mode only
+        low, high, fraction = (torch.from_numpy(table).to(device) for table in (found.low, found.high, found.fraction))
+    return low, high, fraction
 
 
 def resize_tf1_bilinear_by_torch(

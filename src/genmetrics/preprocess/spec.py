@@ -118,8 +118,10 @@ class Preprocess:
         if self.fit == "square":
             images = _square(images)
         height, width = self.size or images.shape[2:]
+        shape = (images.shape[0], 3, height, width)
         if images.device.type == "cpu" and self._is_one_by_one():
-            out = torch.empty((images.shape[0], 3, height, width), dtype=torch.float32)
+            # NumPy asks the system for large pages, without which new memory takes longer to come than to be filled.
+            out = torch.from_numpy(np.empty(shape, dtype=np.float32))
             work = partial(self._one_by_one, images, out.numpy())
             share_out(images.shape[0], torch.get_num_threads() if threads is None else threads, work)
             return out
@@ -127,7 +129,7 @@ class Preprocess:
         step = max(1, budget // (images.shape[2] * images.shape[3]))
         if images.device.type != "cpu" and 0 < images.shape[0] <= step:
             return self._normalised(images)
-        out = torch.empty((images.shape[0], 3, height, width), dtype=torch.float32, device=images.device)
+        out = torch.empty(shape, dtype=torch.float32, device=images.device)
         for start in range(0, images.shape[0], step):
             out[start : start + step] = self._normalised(images[start : start + step])
         return out

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
+from genmetrics.sources.device_decode import DeviceDecoder
 from genmetrics.types import AlphaPolicy, BadImagePolicy, Fingerprint, Shard, SkippedImage
 
 __all__ = ["BatchSpec", "ImageBatch", "ImageSource", "SeededSource"]
@@ -17,7 +18,7 @@ __all__ = ["BatchSpec", "ImageBatch", "ImageSource", "SeededSource"]
 
 @dataclass(frozen=True)
 class BatchSpec:
-    """How images are read and grouped; none of it changes a pixel but ``alpha`` and ``crop``.
+    """How images are read and grouped; none of it changes a pixel but ``alpha``, ``crop`` and ``decoder``.
 
     Attributes:
         batch_size: the most images in one batch.
@@ -29,6 +30,7 @@ class BatchSpec:
             count within the selection.
         crop: the id of a crop and resize that every image undergoes after decoding; None leaves images as
             they are.
+        decoder: what decodes plain JPEG files; None for Pillow, which decodes all others in any case.
     """
 
     batch_size: int = 32
@@ -37,6 +39,7 @@ class BatchSpec:
     on_bad_image: BadImagePolicy = "error"
     selection: tuple[int, ...] | None = None
     crop: str | None = None
+    decoder: DeviceDecoder | None = None
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class ImageBatch:
         num_transparent: how many of the images had pixels that were not fully opaque.
         hash_sum: the sum of ``genmetrics.accumulators.content.image_hash`` of the images, where they were hashed as
             they were read; None where that is left to whoever wants it.
+        num_by_device: how many of the images the spec's ``decoder`` decoded.
     """
 
     images: UInt8[Tensor, "n 3 h w"]
@@ -59,6 +63,7 @@ class ImageBatch:
     skipped: tuple[SkippedImage, ...] = field(default=())
     num_transparent: int = 0
     hash_sum: int | None = None
+    num_by_device: int = 0
 
     @classmethod
     def empty(cls, skipped: tuple[SkippedImage, ...]) -> ImageBatch:

@@ -18,6 +18,9 @@ import io
 import os
 import stat
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,9 +28,19 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageFile, TiffImagePlugin
 
+from genmetrics.sources.device_decode import is_plain_jpeg
 from genmetrics.types import AlphaPolicy
 
-__all__ = ["BadImage", "Decoded", "decode_array", "decode_bytes", "decode_file", "decode_image"]
+__all__ = [
+    "BadImage",
+    "Decoded",
+    "PlainJpeg",
+    "decode_array",
+    "decode_bytes",
+    "decode_file",
+    "decode_image",
+    "handing_over_jpegs",
+]
 
 _SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
 #: Formats in which Pillow's mode I holds 0..65535.
@@ -47,6 +60,34 @@ class BadImage(Exception):
 
     It never leaves this package: the loader collects several and raises ``BadImageError``.
     """
+
+
+class PlainJpeg(Exception):
+    """A file that ``handing_over_jpegs`` left undecoded; it never leaves this package either.
+
+    Attributes:
+        data: the file.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__("a plain JPEG file, to be decoded elsewhere")
+        self.data = data
+
+
+_HANDING_OVER = ContextVar("handing_over_jpegs", default=False)
+
+
+@contextmanager
+def handing_over_jpegs() -> Iterator[None]:
+    """Inside, and in this thread, ``decode_bytes`` and ``decode_file`` raise ``PlainJpeg`` for what a GPU can decode.
+
+    So every container, which knows how to find and check its files, serves such a decoder without knowing of it.
+    """
+    before = _HANDING_OVER.set(True)
+    try:
+        yield
+    finally:
+        _HANDING_OVER.reset(before)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +120,7 @@ def decode_file(path: Path, alpha: AlphaPolicy) -> Decoded:
             data = file.read()
         except OSError as error:
             raise BadImage(f"cannot be read: {error.strerror or error}") from error
-    return _decode(io.BytesIO(data), alpha)
+    return decode_bytes(data, alpha)
 
 
 def decode_bytes(data: bytes, alpha: AlphaPolicy) -> Decoded:
@@ -88,6 +129,8 @@ def decode_bytes(data: bytes, alpha: AlphaPolicy) -> Decoded:
     Raises:
         BadImage: if it cannot be read.
     """
+    if _HANDING_OVER.get() and is_plain_jpeg(data, Image.MAX_IMAGE_PIXELS):
+        raise PlainJpeg(data)
     return _decode(io.BytesIO(data), alpha)
 
 

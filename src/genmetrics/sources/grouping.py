@@ -29,6 +29,7 @@ class Group:
     labels: list[int | None] = field(default_factory=list)
     num_transparent: int = 0
     hash_sum: int = 0
+    num_by_device: int = 0
 
     @property
     def nbytes(self) -> int:
@@ -45,6 +46,7 @@ class Group:
             skipped=skipped,
             num_transparent=self.num_transparent,
             hash_sum=self.hash_sum,
+            num_by_device=self.num_by_device,
         )
 
 
@@ -64,7 +66,13 @@ class SizeGroups:
         self.bytes_waiting = 0
 
     def add(
-        self, pixels: UInt8[np.ndarray, "3 h w"], index: int, label: int | None, transparent: bool, hash: int
+        self,
+        pixels: UInt8[np.ndarray, "3 h w"],
+        index: int,
+        label: int | None,
+        transparent: bool,
+        hash: int,
+        by_device: bool = False,
     ) -> Iterator[Group]:
         """Add one image, and give away what has become due.
 
@@ -74,6 +82,7 @@ class SizeGroups:
             label: its class.
             transparent: whether any pixel was not fully opaque.
             hash: its ``image_hash``.
+            by_device: whether Pillow did not decode it.
         """
         size = (pixels.shape[1], pixels.shape[2])
         group = self._groups.setdefault(size, Group())
@@ -82,6 +91,7 @@ class SizeGroups:
         group.labels.append(label)
         group.num_transparent += transparent
         group.hash_sum += hash
+        group.num_by_device += by_device
         self.num_waiting += 1
         self.bytes_waiting += pixels.nbytes
         if len(group.pixels) == self._batch_size:

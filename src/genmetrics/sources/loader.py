@@ -1,27 +1,20 @@
-"""From single images to batches: decoding threads, order, grouping by size and what becomes of bad images."""
+"""From items to batches: shares and selections, grouping by size and what becomes of bad images."""
 
 from __future__ import annotations
 
 import os
-import time
 from abc import abstractmethod
 from bisect import bisect_left
-from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from typing import get_args
 
-import numpy as np
-from jaxtyping import UInt8
-
-from genmetrics.accumulators.content import image_hash
 from genmetrics.errors import BadImageError, SourceError, UsageError
 from genmetrics.sources.base import BatchSpec, ImageBatch, ImageSource
-from genmetrics.sources.crop import Crop, parse_crop
-from genmetrics.sources.decode import BadImage, Decoded
+from genmetrics.sources.crop import parse_crop
+from genmetrics.sources.decode import BadImage
 from genmetrics.sources.grouping import SizeGroups
+from genmetrics.sources.items import Item, Ready, load_in_order
 from genmetrics.sources.names import count
 from genmetrics.types import AlphaPolicy, BadImagePolicy, Shard, SkippedImage
 
@@ -29,45 +22,6 @@ __all__ = ["Item", "ItemSource", "check_spec", "default_workers"]
 
 _MOST_BAD_IMAGES = 10
 _ITEMS_AFTER_A_BAD_IMAGE = 2000
-#: The most bytes of decoded pixels that wait for their turn, besides one image per worker.
-_PREFETCH_BYTES = 256 * 2**20
-#: Small images are handed to a thread several at a time: about so many seconds of work, and at most so many images.
-_SECONDS_AT_ONCE = 0.002
-_MOST_AT_ONCE = 32
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One image that has not been decoded yet.
-
-    Attributes:
-        index: its position in the whole source.
-        name: what a person finds it by, such as its path.
-        load: decodes it; runs in any thread, at most once; raises ``BadImage`` with the reason if it cannot.
-        label: its class.
-    """
-
-    index: int
-    name: str
-    load: Callable[[AlphaPolicy], Decoded]
-    label: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Ready:
-    """A decoded image in the layout of a batch, contiguous."""
-
-    pixels: UInt8[np.ndarray, "3 h w"]
-    transparent: bool
-    hash: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Loaded:
-    """Items that were loaded together, in their order, and the time that it took."""
-
-    outcomes: list[_Ready | BadImage]
-    seconds: float
 
 
 class ItemSource(ImageSource):
@@ -146,7 +100,7 @@ class ItemSource(ImageSource):
         groups = SizeGroups(spec.batch_size)
         skipped: list[SkippedImage] = []
         seen = 0
-        with closing(_load_in_order(items, spec)) as outcomes:
+        with closing(load_in_order(items, spec)) as outcomes:
             for item, outcome in outcomes:
                 seen += 1
                 if isinstance(outcome, BadImage):
@@ -155,7 +109,9 @@ class ItemSource(ImageSource):
                     skipped.append(SkippedImage(item.name, str(outcome)))
                     continue
                 index = position(item.index)
-                for group in groups.add(outcome.pixels, index, item.label, outcome.transparent, outcome.hash):
+                for group in groups.add(
+                    outcome.pixels, index, item.label, outcome.transparent, outcome.hash, outcome.by_device
+                ):
                     told, skipped = tuple(skipped), []
                     yield group.batch(told)
         if expected not in (None, seen):
@@ -169,7 +125,7 @@ class ItemSource(ImageSource):
         if skipped:
             yield ImageBatch.empty(tuple(skipped))
 
-    def _bad_images(self, first: SkippedImage, outcomes: Iterator[tuple[Item, _Ready | BadImage]]) -> BadImageError:
+    def _bad_images(self, first: SkippedImage, outcomes: Iterator[tuple[Item, Ready | BadImage]]) -> BadImageError:
         """The error that names the first bad image and those soon after it."""
         bad = [first]
         checked = 0
@@ -232,76 +188,3 @@ def check_spec(spec: BatchSpec, total: int | None) -> None:
         if total is not None and position >= total:
             raise UsageError(f"the selection holds position {position}, but there are only {count(total, 'image')}")
         before = position
-
-
-def _load(item: Item, alpha: AlphaPolicy, crop: Crop | None) -> _Ready | BadImage:
-    try:
-        decoded = item.load(alpha)
-        pixels = decoded.pixels if crop is None else crop(decoded.pixels)
-    except BadImage as reason:
-        return reason
-    planes = np.ascontiguousarray(pixels.transpose(2, 0, 1))
-    return _Ready(planes, decoded.transparent, image_hash(planes))
-
-
-def _load_together(items: Sequence[Item], alpha: AlphaPolicy, crop: Crop | None) -> _Loaded:
-    began = time.perf_counter()
-    outcomes = [_load(item, alpha, crop) for item in items]
-    return _Loaded(outcomes, time.perf_counter() - began)
-
-
-def _load_in_order(items: Iterator[Item], spec: BatchSpec) -> Generator[tuple[Item, _Ready | BadImage], None, None]:
-    """Each item with its outcome, in the order of the items."""
-    crop = None if spec.crop is None else parse_crop(spec.crop)
-    try:
-        if spec.workers == 0:
-            for item in items:
-                yield item, _load(item, spec.alpha, crop)
-        else:
-            yield from _load_in_threads(items, spec, crop)
-    finally:
-        if isinstance(items, Generator):
-            items.close()
-
-
-def _load_in_threads(
-    items: Iterator[Item], spec: BatchSpec, crop: Crop | None = None
-) -> Generator[tuple[Item, _Ready | BadImage], None, None]:
-    pending: deque[tuple[list[Item], Future[_Loaded]]] = deque()
-    most = max(4 * spec.workers, 2 * spec.batch_size)
-    # Little is read ahead, and one by one, until it is known how large the images are and how long one takes.
-    ahead = spec.workers + 1
-    typical = 0
-    at_once = 1
-    waiting = 0
-    chunk: list[Item] = []
-    pool = ThreadPoolExecutor(spec.workers, thread_name_prefix="genmetrics-decode")
-    try:
-        for item in items:
-            chunk.append(item)
-            waiting += 1
-            if len(chunk) >= at_once:
-                pending.append((chunk, pool.submit(_load_together, chunk, spec.alpha, crop)))
-                chunk = []
-            while waiting > ahead and pending:
-                loaded, future = pending.popleft()
-                found = future.result()
-                for outcome in found.outcomes:
-                    if isinstance(outcome, _Ready):
-                        # Follows large images at once and forgets them slowly.
-                        typical = max(outcome.pixels.nbytes, typical - typical // 32)
-                if typical:
-                    ahead = min(most, max(spec.workers + 1, _PREFETCH_BYTES // typical))
-                # Several for each thread, so that none waits for another.
-                most_at_once = min(_MOST_AT_ONCE, ahead // (4 * spec.workers))
-                at_once = max(1, min(most_at_once, int(_SECONDS_AT_ONCE * len(loaded) / max(found.seconds, 1e-9))))
-                yield from zip(loaded, found.outcomes, strict=True)
-                waiting -= len(loaded)
-        if chunk:
-            pending.append((chunk, pool.submit(_load_together, chunk, spec.alpha, crop)))
-        while pending:
-            loaded, future = pending.popleft()
-            yield from zip(loaded, future.result().outcomes, strict=True)
-    finally:
-        # Not waiting lets an interrupt through at once; each thread ends with the images it is at.
-        pool.shutdown(wait=False, cancel_futures=True)

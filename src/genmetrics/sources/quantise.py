@@ -73,9 +73,9 @@ def quantise(
     factor, rounded, truncated = RANGES[value_range]
     exact = images.to(torch.promote_types(images.dtype, torch.float32))
     if rounding == "truncate" and value_range == (-1, 1):
-        scaled = (exact + 1) * factor  # in this order, as ADM has it
+        scaled = (exact + 1).mul_(factor)  # in this order, as ADM has it
     else:
-        scaled = exact * factor + (rounded if rounding == "round" else truncated)
+        scaled = (exact * factor).add_(rounded if rounding == "round" else truncated)
     return scaled.floor_().clamp_(0, 255).to(torch.uint8)
 
 
@@ -194,14 +194,20 @@ class Quantiser:
         assert self.value_range is not None
         low, high = self.value_range
         rows = images.detach().flatten(1)
-        far = _FAR * (high - low)
         lowest, highest = rows.amin(1), rows.amax(1)
+        # One transfer for both. NaN passes through either, and is not within.
+        ends = torch.stack([lowest.double(), highest.double()], 1).cpu().tolist()
+        if all(low <= least and most <= high for least, most in ends):
+            for least, most in ends:
+                self._tally(0, least, most)
+            return quantise(images.detach(), self.value_range, self.rounding).to("cpu"), [None] * len(names)
+        far = _FAR * (high - low)
         counts = [
             (~rows.isfinite()).sum(1),
             ((rows < low) | (rows > high)).sum(1),
             ((rows < low - far) | (rows > high + far)).sum(1),
         ]
-        # One transfer for all of it; counts below 2**53 are exact.
+        # Counts below 2**53 are exact.
         found = torch.stack([part.double() for part in (*counts, lowest, highest)], 1).cpu().tolist()
         bad: list[BadImage | None] = []
         for name, (unreal, outside, far_out, least, most) in zip(names, found, strict=True):

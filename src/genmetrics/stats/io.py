@@ -198,6 +198,7 @@ def from_fingerprint(
         selection=None if selection is None else Selection(**selection),
         alpha=record["alpha"],
         num_transparent=record["num_transparent"],
+        num_by_device=record.get("num_by_device", 0),  # which came later
         parts=tuple(
             Part(**{**part, "covered": tuple((start, stop) for start, stop in part["covered"])})
             for part in record["parts"]

@@ -185,6 +185,7 @@ def _merged_side(ordered: Sequence[Stats], parts: tuple[Part, ...], more: tuple[
         notes=tuple(dict.fromkeys((*(note for side in sides for note in side.notes), *more))),
         alpha=max(sides, key=lambda side: side.num_transparent).alpha,
         num_transparent=sum(side.num_transparent for side in sides),
+        num_by_device=sum(side.num_by_device for side in sides),
         selection=selections.pop() if len(parts) == 1 and len(selections) == 1 else None,
         parts=parts,
     )
