@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help install demo test test-slow test-gpu test-network check protocols fmt bench clean
+.PHONY: help install demo test test-slow test-gpu test-network check protocols fmt bench bench-gpu clean
 
 help:
 	@echo "make install       put genmetrics into $(VENV)"
@@ -14,7 +14,8 @@ help:
 	@echo "make check         formatting, lint, types, layers, changelog, generated pages"
 	@echo "make protocols     write docs/protocols.md from the registries"
 	@echo "make fmt           format and mend what can be mended"
-	@echo "make bench         benchmarks, with their results under benchmarks/results"
+	@echo "make bench         benchmarks, with their results under benchmarks/results and in docs/benchmarks.md"
+	@echo "make bench-gpu     those that need a CUDA device"
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "genmetrics needs Python 3.10 or newer; set PYTHON=")'
@@ -27,6 +28,10 @@ $(VENV)/.installed: $(BIN)/python pyproject.toml constraints.txt
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(PIP) install --quiet -c constraints.txt -e '.[dev,peers]'
+	@touch $@
+
+$(VENV)/.installed-bench: $(VENV)/.installed-dev
+	$(PIP) install --quiet -c constraints.txt -e '.[bench]'
 	@touch $@
 
 install: $(VENV)/.installed
@@ -54,6 +59,7 @@ check: $(VENV)/.installed-dev
 	$(BIN)/lint-imports
 	$(BIN)/python tools/check_changelog.py
 	$(BIN)/python tools/make_protocols.py --check
+	$(BIN)/python benchmarks/make_table.py --check
 
 protocols: $(VENV)/.installed
 	$(BIN)/python tools/make_protocols.py
@@ -62,12 +68,16 @@ fmt: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.installed-dev
-	$(BIN)/python benchmarks/memory_of_fid.py
-	$(BIN)/python benchmarks/streaming_npz.py
-	$(BIN)/python benchmarks/neighbours.py
-	$(BIN)/python benchmarks/decode.py
-	$(BIN)/python benchmarks/resize.py
+# The scripts in the order of the page; each fails loudly, and the table is made of what they wrote.
+BENCHMARKS := startup decode resize network frechet kernel neighbours whole_command allocator memory_of_fid streaming_npz precision
+
+bench: $(VENV)/.installed-bench
+	for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py || exit 1; done
+	$(BIN)/python benchmarks/make_table.py
+
+bench-gpu: $(VENV)/.installed-bench
+	$(BIN)/python benchmarks/gpu.py
+	$(BIN)/python benchmarks/make_table.py
 
 clean:
 	rm -rf $(VENV) demo-output build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

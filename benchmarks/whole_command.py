@@ -69,17 +69,25 @@ def measure(folder: Path, arguments: argparse.Namespace) -> list[dict[str, objec
     ours += ["--weights", f"inception-v3.tf2015={weights}", "--no-cache", "--quiet"]
     if arguments.batch_size:
         ours += ["--batch-size", str(arguments.batch_size)]
-    subset = min(1000, count)
+    fidelity = [
+        *PEER,
+        "torch_fidelity.fidelity",
+        "--cpu",
+        "--fid",
+        "--kid",
+        "--isc",
+        "--no-cache",
+        "--silent",
+        "--json",
+    ]
+    fidelity += ["--kid-subset-size", str(min(1000, count)), "--input1", str(gen), "--input2", str(ref)]
+    fidelity += ["--feature-extractor-weights-path", str(weights)]
     cases = {
         "genmetrics": [*ours, "-m", "fid,kid,isc", "--json", str(folder / "exact.json")],
         "genmetrics --precision bf16": [
             *(*ours, "-m", "fid,kid,isc", "--precision", "bf16", "--json", str(folder / "bf16.json"))
         ],
-        "torch-fidelity": [
-            *(*PEER, "torch_fidelity.fidelity", "--cpu", "--fid", "--kid", "--isc"),
-            *("--kid-subset-size", str(subset), "--input1", str(gen), "--input2", str(ref)),
-            *("--feature-extractor-weights-path", str(weights), "--no-cache", "--silent", "--json"),
-        ],
+        "torch-fidelity": writing_to(folder / "fidelity.json", fidelity),
         "pytorch-fid": [*PEER, "pytorch_fid", str(gen), str(ref), "--device", "cpu"],
     }
     if arguments.no_pytorch_fid:
@@ -94,7 +102,9 @@ def measure(folder: Path, arguments: argparse.Namespace) -> list[dict[str, objec
         if case in cases:
             report = json.loads((folder / file).read_text())
             agreement = agreement_of(report, expected)
-            rows.append(row(case, "torch-fidelity", "FID, KID and IS", timings, count, agreement=agreement))
+            targets = {"ratio": ">= 5" if "bf16" in case else ">= 2.8", "peak_ratio": "< 0.5"}
+            more = {"agreement": agreement, "targets": targets}
+            rows.append(row(case, "torch-fidelity", "FID, KID and IS", timings, count, **more))
     if "pytorch-fid" in cases:
         found = float(timings["pytorch-fid"].output.split()[-1])
         check = subprocess.run(

@@ -18,7 +18,7 @@ import torch
 import genmetrics
 from genmetrics.accumulators.feature_bank import FeatureBank
 from genmetrics.accumulators.moments import Moments
-from genmetrics.linalg import centred_row_factor, polynomial_kernel
+from genmetrics.linalg import centred_row_factor, nuclear_norm_of_product
 from genmetrics.metrics.frechet import frechet_distance
 from genmetrics.preprocess.spec import get_preprocess
 from genmetrics.types import Shard
@@ -37,8 +37,8 @@ class TestShapesAreEnforced:
             (get_preprocess("tf1-bilinear-299"), (torch.zeros(1, 4, 8, 8, dtype=torch.uint8),)),
             (get_preprocess("tf1-bilinear-299"), (torch.zeros(1, 3, 8, 8),)),
             (
-                polynomial_kernel,
-                (torch.zeros(3, 2, dtype=torch.float64), torch.zeros(3, 4, dtype=torch.float64), 3, 1.0, 1.0),
+                nuclear_norm_of_product,
+                (torch.zeros(3, 2, dtype=torch.float64), torch.zeros(3, 4, dtype=torch.float64)),
             ),
             (FeatureBank(2).update, (torch.zeros(3, 2), torch.zeros(3, dtype=torch.int32))),
         ],

@@ -7,12 +7,13 @@ import pytest
 import torch
 from scipy import linalg
 
+from genmetrics import linalg as ours
 from genmetrics.errors import StatisticsError
 from genmetrics.linalg import (
     centred_row_factor,
     covariance_factor,
+    nuclear_norm_by_squares,
     nuclear_norm_of_product,
-    polynomial_kernel,
     unit_rows,
 )
 
@@ -65,6 +66,91 @@ def test_nuclear_norm_takes_factors_of_any_number_of_rows(p: int, q: int) -> Non
     assert nuclear_norm_of_product(torch.from_numpy(a), torch.from_numpy(b)) == pytest.approx(expected, rel=1e-9)
 
 
+SIZE = 300
+# Singular values of a product, all of which their squares tell.
+TOLD = {
+    "flat": np.ones(SIZE),
+    "falling as 1/i": 1 / np.arange(1, SIZE + 1),
+    "falling as 1/i^2": np.arange(1, SIZE + 1) ** -2.0,
+    "six decades": np.geomspace(1, 1e-6, SIZE),
+    "few and many": np.where(np.arange(SIZE) < 5, 1.0, 1e-5),
+}
+# Of these the squares of the smallest are below the rounding errors of the largest.
+NOT_TOLD = {
+    "thirteen decades": np.geomspace(1, 1e-13, SIZE),
+    "half the rank": np.where(np.arange(SIZE) < SIZE // 2, 1.0, 0.0),
+    "far below": np.where(np.arange(SIZE) < 3, 1.0, 1e-9),
+    "nothing": np.zeros(SIZE),
+}
+
+
+def of_singular_values(values: np.ndarray, seed: int = 0) -> torch.Tensor:
+    rng = np.random.default_rng(seed)
+    left, right = (np.linalg.qr(rng.standard_normal((SIZE, SIZE)))[0] for _ in range(2))
+    return torch.from_numpy(left * values @ right)
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_squares_of_singular_values_err_within_their_bound(name: str) -> None:
+    """Reached: a hundredth of the bound."""
+    found = nuclear_norm_by_squares(of_singular_values(TOLD[name]))
+    error = abs(found.value - TOLD[name].sum())
+    print(f"{name}: error {error:.1e}, bound {found.error:.1e}, of {found.value:.3g}")
+    assert error <= found.error <= 1e-7 * found.value
+    # Negative control: the bound is no wider than it must be for a flat spectrum.
+    if name == "flat":
+        assert found.error < 1e-10
+
+
+@pytest.mark.parametrize("name", NOT_TOLD)
+def test_squares_of_singular_values_say_where_they_do_not_tell(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ours, "_SMALL", 0)
+    matrix = of_singular_values(NOT_TOLD[name])
+    assert nuclear_norm_by_squares(matrix).error == np.inf
+    identity = torch.eye(SIZE, dtype=torch.float64)
+    value = nuclear_norm_of_product(matrix, identity, allowed=lambda norm: 1e-7 * norm)
+    assert value == pytest.approx(NOT_TOLD[name].sum(), rel=1e-12, abs=1e-12)
+
+
+def test_roots_of_eigenvalues_alone_would_be_noticed() -> None:
+    """Negative control: without the singular values to fall back on, rounding errors of zeros become figures."""
+    worst = 0.0
+    for values in NOT_TOLD.values():
+        matrix = of_singular_values(values)
+        roots = torch.linalg.eigvalsh(matrix @ matrix.T).clamp(min=0).sqrt()
+        worst = max(worst, abs(float(roots.sum()) - values.sum()) / max(values.sum(), 1.0))
+    assert worst > 1e-8
+
+
+@pytest.mark.parametrize(("n", "m"), [(80, 80), (60, 130), (130, 60)])
+def test_the_zero_of_centred_rows_is_taken_out(n: int, m: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(n)
+    a, b = (centred_row_factor(torch.from_numpy(rng.standard_normal((count, 400)) + 3)) for count in (n, m))
+    expected = float(torch.linalg.svdvals(a @ b.T).sum())
+    found = nuclear_norm_by_squares(a @ b.T)
+    assert abs(found.value - expected) <= found.error < 1e-10
+    # The rank is n - 1: one more of its zeros, of a copied row, cannot be told.
+    copied = torch.cat((a, a[:1] - a[1:2], a[1:2] - a[:1]))
+    assert nuclear_norm_by_squares(copied @ b.T).error == np.inf or n >= m
+    monkeypatch.setattr(ours, "_BLOCK", 7)
+    assert nuclear_norm_by_squares(a @ b.T).value == pytest.approx(expected, rel=1e-13)
+
+
+def test_squares_are_taken_only_where_their_error_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    real = torch.linalg.svdvals
+    monkeypatch.setattr(torch.linalg, "svdvals", lambda matrix: calls.append(1) or real(matrix))
+    matrix, identity = of_singular_values(TOLD["six decades"]), torch.eye(SIZE, dtype=torch.float64)
+    nuclear_norm_of_product(matrix, identity, allowed=lambda norm: 1e-7 * norm)
+    assert calls == [1], "small ones are always exact"
+    monkeypatch.setattr(ours, "_SMALL", 0)
+    nuclear_norm_of_product(matrix, identity, allowed=lambda norm: 1e-7 * norm)
+    assert calls == [1]
+    for strict in (lambda norm: 1e-14 * norm, lambda norm: -1.0, lambda norm: float("nan"), None):
+        nuclear_norm_of_product(matrix, identity, allowed=strict)
+    assert calls == [1] * 5
+
+
 @pytest.mark.parametrize("rank", [WIDTH, WIDTH - 1, 3, 1])
 def test_covariance_factor_gives_the_covariance_back(rank: int) -> None:
     rng = np.random.default_rng(rank)
@@ -99,15 +185,6 @@ def test_frechet_identity_for_scaled_covariances() -> None:
     overlap = nuclear_norm_of_product(factor_of(matrix), factor_of(scale**2 * matrix))
     distance = np.trace(matrix) * (1 + scale**2) - 2 * overlap
     assert distance == pytest.approx((1 - scale) ** 2 * np.trace(matrix), rel=1e-10)
-
-
-def test_polynomial_kernel_by_hand() -> None:
-    x = torch.tensor([[1.0, 2.0], [0.0, -1.0]], dtype=torch.float64)
-    y = torch.tensor([[3.0, 1.0]], dtype=torch.float64)
-    # (5/2 + 1)³ and (-1/2 + 1)³
-    kernel = polynomial_kernel(x, y, degree=3, gamma=0.5, coef0=1.0)
-    assert kernel.tolist() == [[3.5**3], [0.5**3]]
-    assert x.tolist() == [[1.0, 2.0], [0.0, -1.0]]
 
 
 def test_unit_rows_of_any_size() -> None:

@@ -24,6 +24,19 @@ def test_the_function_evaluate_is_never_hidden_by_a_module():
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
+@pytest.mark.parametrize(
+    "statement", ["import genmetrics", "import genmetrics; genmetrics.__version__; dir(genmetrics)"]
+)
+def test_importing_it_imports_nothing_heavy(statement):
+    """Nothing but Python's own modules, whatever is installed beside them."""
+    code = (
+        f"import sys; before = set(sys.modules); {statement}\n"
+        "outside = {name.partition('.')[0] for name in set(sys.modules) - before} - sys.stdlib_module_names\n"
+        "assert outside == {'genmetrics'}, outside"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
 def test_unknown_attribute():
     with pytest.raises(AttributeError, match="no attribute 'evaluat'"):
         _ = gm.evaluat

@@ -13,7 +13,7 @@ from genmetrics.versions import version_of, versions
 def test_versions_name_what_touches_the_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     monkeypatch.setattr("importlib.metadata.version", lambda name: asked.append(name) or f"{name} 1.0")
-    for name in ("transformers", "tokenizers"):
+    for name in ("openvino", "transformers", "tokenizers", "torchvision"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     found = versions()
     assert found["torch"] == "torch 1.0"

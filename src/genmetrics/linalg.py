@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Float64
@@ -11,12 +12,25 @@ from torch import Tensor
 from genmetrics.errors import StatisticsError
 
 __all__ = [
+    "EstimatedNorm",
     "centred_row_factor",
     "covariance_factor",
+    "nuclear_norm_by_squares",
     "nuclear_norm_of_product",
-    "polynomial_kernel",
     "unit_rows",
 ]
+
+#: Up to this size the singular values themselves cost next to nothing.
+_SMALL = 1024
+_BLOCK = 256
+_EPSILON = 2.0**-52
+
+
+class EstimatedNorm(NamedTuple):
+    """A nuclear norm, and what its error does not exceed; infinite where that cannot be told."""
+
+    value: float
+    error: float
 
 
 def centred_row_factor(rows: Float64[Tensor, "n d"]) -> Float64[Tensor, "n d"]:
@@ -46,33 +60,85 @@ def covariance_factor(sigma: Float64[Tensor, "d d"]) -> Float64[Tensor, "d d"]:
     return factor
 
 
-def nuclear_norm_of_product(a: Float64[Tensor, "p d"], b: Float64[Tensor, "q d"]) -> float:
+def nuclear_norm_of_product(
+    a: Float64[Tensor, "p d"], b: Float64[Tensor, "q d"], allowed: Callable[[float], float] | None = None
+) -> float:
     """The sum of the singular values of a·bᵀ.
 
     With FᵀF = A and GᵀG = B this is tr((AB)^½) of the Fréchet distance: the eigenvalues of AB are the squared
     singular values of F·Gᵀ. It needs no matrix square root, is never complex and never negative, and for few
     rows is as small as the number of rows.
 
+    Where the caller allows an error, the squared singular values are tried first, which takes a third of the time;
+    they are used only if the bound on their error is allowed.
+
     Args:
         a: (p, d) float64.
-        b: (q, d) float64.
+        b: (q, d) float64, on the same device.
+        allowed: from the norm to the error that it may have; None for what float64 gives.
     """
-    return float(torch.linalg.svdvals(a @ b.T).sum())
+    product = a @ b.T
+    if allowed is not None and min(product.shape) > _SMALL:
+        found = nuclear_norm_by_squares(product)
+        if found.error <= allowed(found.value):
+            return found.value
+    # On the CPU in any case: of the two it is the faster at singular values.
+    return float(torch.linalg.svdvals(product.cpu()).sum())
 
 
-def polynomial_kernel(
-    x: Float64[Tensor, "n d"], y: Float64[Tensor, "m d"], degree: int, gamma: float, coef0: float
-) -> Float64[Tensor, "n m"]:
-    """(gamma · x·yᵀ + coef0)^degree for all pairs of rows.
+def nuclear_norm_by_squares(matrix: Float64[Tensor, "p q"]) -> EstimatedNorm:
+    """The sum of the singular values by way of their squares, the eigenvalues of M·Mᵀ, and a bound on its error.
+
+    The computed eigenvalues are those of M·Mᵀ + E. With η the Frobenius norm of E, none of them is off by more than η
+    (Weyl), and the norm of all their errors is η too (Hoffman and Wielandt). As |√x − √y| = |x − y|/(√x + √y), by
+    Cauchy's inequality the sum of their roots is off by at most η (Σ 1/(3.4 λ))^½ where no λ is below 4η; where one
+    is, little is known of its root, and the bound is infinite. The backward error of a product and of the reduction to
+    tridiagonal form is taken as η = √n ε ‖M·Mᵀ‖: the largest that was seen, on spectra of all kinds up to n = 2,048,
+    is 0.7 of it, and the error of the sum at most a tenth of the bound (tests/test_linalg.py).
+
+    Where the rows' or the columns' mean is zero, as of centred samples, the singular value of zero that belongs to it
+    is known and taken out first.
 
     Args:
-        x: (n, d) float64.
-        y: (m, d) float64.
-        degree: the exponent, at least 1.
-        gamma: the scale of the inner product.
-        coef0: the constant term.
+        matrix: (p, q) float64.
     """
-    return (x @ y.T).mul_(gamma).add_(coef0).pow_(degree)
+    short = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
+    short, dropped = _without_centre(short)
+    square = _gram(short)
+    values = torch.linalg.eigvalsh(square)
+    size = square.shape[0]
+    eta = size**0.5 * _EPSILON * float(values.norm())
+    # Also where a value is not a number.
+    if not float(values[0]) > 4 * eta:
+        return EstimatedNorm(float(values.clamp(min=0).sqrt().sum()), torch.inf)
+    error = eta * float((1 / (3.4 * values)).sum()) ** 0.5
+    return EstimatedNorm(float(values.sqrt().sum()), error + dropped)
+
+
+def _without_centre(matrix: Tensor) -> tuple[Tensor, float]:
+    """The matrix without the direction 1 on its left if nothing lies there, and what that takes from its norm.
+
+    A reflection that takes the direction to the first axis leaves all singular values as they are.
+    """
+    size = matrix.shape[0]
+    along = matrix.sum(dim=0) / size**0.5
+    dropped = float(along.norm())
+    if dropped > 1e-13 * float(matrix.norm()):
+        return matrix, 0.0
+    mirror = torch.full((size,), size**-0.5, dtype=matrix.dtype, device=matrix.device)
+    mirror[0] += 1.0
+    mirror /= mirror.norm()
+    return torch.addr(matrix, mirror, mirror @ matrix, alpha=-2.0)[1:], dropped
+
+
+def _gram(matrix: Tensor) -> Tensor:
+    """The lower triangle of M·Mᵀ, in blocks; what is above it is of no meaning."""
+    size = matrix.shape[0]
+    square = torch.zeros((size, size), dtype=matrix.dtype, device=matrix.device)
+    for start in range(0, size, _BLOCK):
+        stop = min(start + _BLOCK, size)
+        torch.mm(matrix[start:stop], matrix[:stop].T, out=square[start:stop, :stop])
+    return square
 
 
 def unit_rows(rows: Float64[Tensor, "n d"], *, zeros: Literal["refuse", "keep"]) -> Float64[Tensor, "n d"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import importlib.util
 import os
 import subprocess
 import sys
@@ -16,7 +17,7 @@ FREED = """
 import ctypes, mmap
 from genmetrics.cli.allocator import keep_freed_memory
 if {raised}:
-    print(keep_freed_memory())
+    print(keep_freed_memory("torch"))
 else:
     print(None)
 libc = ctypes.CDLL(None)
@@ -50,7 +51,7 @@ def asked(monkeypatch):
 
 
 def test_it_raises_the_three_thresholds(asked):
-    assert allocator.keep_freed_memory()
+    assert allocator.keep_freed_memory("torch")
     assert sorted(parameter for parameter, _ in asked) == [-3, -2, -1]
     assert all(2**25 <= value < 2**31 for _, value in asked)  # mallopt takes an int
 
@@ -58,14 +59,14 @@ def test_it_raises_the_three_thresholds(asked):
 @pytest.mark.parametrize("variable", allocator.VARIABLES)
 def test_what_the_environment_chose_stays(asked, monkeypatch, variable):
     monkeypatch.setenv(variable, "1000000")
-    assert not allocator.keep_freed_memory()
+    assert not allocator.keep_freed_memory("torch")
     assert not asked
 
 
 @pytest.mark.parametrize(("tunables", "done"), [("glibc.malloc.top_pad=1", False), ("glibc.rtld.nns=4", True)])
 def test_tunables_of_malloc_stay_too(asked, monkeypatch, tunables, done):
     monkeypatch.setenv("GLIBC_TUNABLES", tunables)
-    assert allocator.keep_freed_memory() == done
+    assert allocator.keep_freed_memory("torch") == done
 
 
 def _no_confstr(name):
@@ -78,7 +79,7 @@ def test_other_libraries_are_not_asked(asked, monkeypatch, confstr):
         monkeypatch.delattr(os, "confstr")
     else:
         monkeypatch.setattr(os, "confstr", confstr)
-    assert not allocator.keep_freed_memory()
+    assert not allocator.keep_freed_memory("torch")
     assert not asked
 
 
@@ -108,19 +109,36 @@ def test_memory_that_was_freed_stays_in_the_process():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "times"),
+    ("arguments", "backends"),
     [
-        (["--help"], 0),
-        (["list", "metrics"], 0),
-        (["eval", "no-such-folder"], 1),
-        (["stats", "build", "no", "-o", "x.npz"], 1),
+        (["--help"], []),
+        (["list", "metrics"], []),
+        (["eval", "no-such-folder"], ["auto"]),
+        (["eval", "no-such-folder", "--backend", "torch"], ["torch"]),
+        (["stats", "build", "no", "-o", "x.npz"], ["auto"]),
     ],
 )
-def test_the_commands_that_run_networks_ask_for_it(genmetrics, monkeypatch, arguments, times):
+def test_the_commands_that_run_networks_ask_for_it(genmetrics, monkeypatch, arguments, backends):
     asked = []
-    monkeypatch.setattr(allocator, "keep_freed_memory", lambda: asked.append(1))
+    monkeypatch.setattr(allocator, "keep_freed_memory", asked.append)
     genmetrics(*arguments)
-    assert len(asked) == times
+    assert asked == backends
+
+
+@pytest.mark.parametrize(
+    ("backend", "installed", "done"),
+    [
+        ("auto", False, True),
+        ("auto", True, False),
+        ("openvino", True, False),
+        ("torch", True, True),
+        ("reference", True, True),
+    ],
+)
+def test_it_is_for_torch_alone(asked, monkeypatch, backend, installed, done):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object() if installed else None)
+    assert allocator.keep_freed_memory(backend) == done
+    assert bool(asked) == done
 
 
 def test_it_is_asked_for_before_torch_is_there():
@@ -129,7 +147,7 @@ def test_it_is_asked_for_before_torch_is_there():
         "import sys\n"
         "from genmetrics.cli import allocator\n"
         "seen = []\n"
-        "allocator.keep_freed_memory = lambda: seen.append('torch' in sys.modules)\n"
+        "allocator.keep_freed_memory = lambda backend: seen.append('torch' in sys.modules)\n"
         "sys.argv = ['genmetrics', 'eval', 'no-such-folder']\n"
         "from genmetrics.cli.main import main\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"

@@ -9,6 +9,7 @@ import pytest
 import torch
 from scipy import linalg
 
+from genmetrics import linalg as matrices
 from genmetrics.accumulators.moments import Moments
 from genmetrics.errors import StatisticsError
 from genmetrics.metrics import METRICS
@@ -133,6 +134,57 @@ def test_few_samples_against_many() -> None:
     shift = gen.mean(axis=0) - ref.mean(axis=0)
     expected = shift @ shift + direction @ direction + np.trace(sigma) - 2 * math.sqrt(direction @ sigma @ direction)
     assert figures(gen, ref) == pytest.approx(expected, rel=1e-11)
+
+
+def wide(count: int, seed: int, falling: float = 4.0) -> np.ndarray:
+    """Samples of 80 dimensions whose deviations fall over some decades."""
+    scale = np.geomspace(1, 10**-falling, 80)
+    basis = np.linalg.qr(np.random.default_rng(9).standard_normal((80, 80)))[0]
+    return np.random.default_rng(seed).standard_normal((count, 80)) * scale @ basis
+
+
+def by_singular_values(gen: np.ndarray, ref: np.ndarray) -> tuple[float, float]:
+    """The distance, and what is added up before the overlap is subtracted, from the samples in NumPy."""
+    x, y = ((rows - rows.mean(axis=0)) / math.sqrt(len(rows) - 1) for rows in (gen, ref))
+    shift = gen.mean(axis=0) - ref.mean(axis=0)
+    apart = float(shift @ shift + np.square(x).sum() + np.square(y).sum())
+    return apart - 2 * float(np.linalg.svd(x @ y.T, compute_uv=False).sum()), apart
+
+
+SIDES = {
+    "unlike": (wide(400, 1, 2.0) * 1.2 + 0.1, wide(300, 2, 2.0)),
+    "alike": (wide(400, 1, 2.0), wide(300, 2, 2.0)),
+    "nearly equal": (wide(400, 1), wide(400, 1) + 1e-4 * wide(400, 3)),
+    "over nine decades": (wide(400, 1, 9.0), wide(300, 2, 9.0)),
+    "a copied half": (np.repeat(wide(30, 1), 2, axis=0), wide(300, 2)),
+    "few rows": (wide(50, 1), wide(60, 2)),
+    "few rows against many": (wide(50, 1), wide(300, 2)),
+    "equal": (wide(400, 1), wide(400, 1)),
+}
+
+
+@pytest.mark.parametrize("name", SIDES)
+def test_large_products_take_the_short_way_only_where_it_is_right(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reached: 2e-15 of what is added up the long way, 2e-12 the short one."""
+    monkeypatch.setattr(matrices, "_SMALL", 0)
+    expected, apart = by_singular_values(*SIDES[name])
+    long_ways: list[int] = []
+    real = torch.linalg.svdvals
+    monkeypatch.setattr(torch.linalg, "svdvals", lambda matrix: long_ways.append(1) or real(matrix))
+    value = figures(*SIDES[name])
+    print(f"{name}: {value:.6g}, off by {abs(value - expected) / apart:.1e}, long way {bool(long_ways)}")
+    assert value == pytest.approx(expected, rel=1e-9, abs=1e-12 * apart)
+    short = ("unlike", "alike", "few rows", "few rows against many")
+    assert bool(long_ways) == (name not in short)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", SIDES)
+def test_cuda_equals_the_cpu(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(matrices, "_SMALL", 0)
+    expected, apart = by_singular_values(*SIDES[name])
+    value = frechet_distance(*map(moments_of, SIDES[name]), torch.device("cuda"))
+    assert value == pytest.approx(expected, rel=1e-9, abs=1e-12 * apart)
 
 
 def test_constant_features_have_no_spread() -> None:

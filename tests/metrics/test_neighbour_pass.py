@@ -228,7 +228,7 @@ def test_questions_share_their_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_tiles_keep_to_their_memory() -> None:
-    assert neighbour_pass._BYTES_PER_PAIR * 4096**2 == neighbour_pass._TILE_BYTES
+    assert neighbour_pass._TILE_BYTES["cpu"] == neighbour_pass._BYTES_PER_PAIR * 1024**2
 
 
 @pytest.mark.parametrize("limit", [1, 50, 10**6])

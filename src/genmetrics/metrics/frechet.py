@@ -18,18 +18,26 @@ from genmetrics.types import MetricInfo, MetricResult, Need
 __all__ = ["FrechetDistance", "few_samples", "frechet_distance", "moments_of_rows"]
 
 _CHUNK = 4096
+_CPU = torch.device("cpu")
+#: The part of a distance by which it may be off, at most, where that saves time: a twentieth of the published codes'
+#: differences. What is seen is a thousandth of it.
+_ALLOWED = 1e-7
 
 
-def frechet_distance(gen: Moments, ref: Moments) -> float:
+def frechet_distance(gen: Moments, ref: Moments, device: torch.device = _CPU) -> float:
     """|μ₁ − μ₂|² + tr(Σ₁ + Σ₂ − 2 (Σ₁Σ₂)^½) of two feature sets, in squared feature units.
 
     The last trace is the nuclear norm of the product of the covariances' factors: no matrix square root, so
     no imaginary part, no epsilon and no noise below full rank, where the factor is the samples themselves. The
     result is never negative.
 
+    It is computed from squared singular values where the bound on their error is small beside the distance, else,
+    as for sets that nearly agree or that fill few of the dimensions, from the singular values themselves.
+
     Args:
         gen: moments of the generated features.
         ref: moments of the reference features, of the same width.
+        device: where to compute, with float64.
 
     Raises:
         StatisticsError: if a side has fewer than two samples, or a mean or covariance is not finite.
@@ -51,7 +59,9 @@ def frechet_distance(gen: Moments, ref: Moments) -> float:
             "the mean or covariance of a set is NaN or infinite, from damaged statistics or features beyond "
             "float64's squares; make the statistics again"
         )
-    overlap = nuclear_norm_of_product(gen.factor().cpu(), ref.factor().cpu())
+    overlap = nuclear_norm_of_product(
+        gen.factor().to(device), ref.factor().to(device), lambda norm: _ALLOWED * (apart - 2 * norm) / 2
+    )
     return max(0.0, apart - 2 * overlap)
 
 
@@ -70,7 +80,7 @@ class FrechetDistance(Metric):
         """The distance; a warning where a side has no more samples than dimensions."""
         assert ref is not None
         moments = [cast(Moments, side.get(self.needs[0])) for side in (gen, ref)]
-        value = frechet_distance(*moments)
+        value = frechet_distance(moments[0], moments[1], self.device)
         return MetricResult(self.id, value, {}, self.protocol, few_samples(moments[0], moments[1]))
 
 

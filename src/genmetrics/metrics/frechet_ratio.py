@@ -57,8 +57,8 @@ class FrechetRatio(Metric):
         ratios, extra, few = [], dict[str, float | int](), []
         for need, mine, theirs in zip(self.needs, of_gen, of_ref, strict=True):
             against = moments_of_rows(theirs.rows(), rest)
-            distance = frechet_distance(moments_of_rows(mine.rows(), chosen), against)
-            floor = frechet_distance(moments_of_rows(theirs.rows(), first), against)
+            distance = frechet_distance(moments_of_rows(mine.rows(), chosen), against, self.device)
+            floor = frechet_distance(moments_of_rows(theirs.rows(), first), against, self.device)
             if floor <= 0:
                 raise StatisticsError(
                     f"two halves of the reference are {floor:g} apart on {need.extractor!r}: its images are all "

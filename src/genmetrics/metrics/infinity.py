@@ -153,7 +153,7 @@ class FrechetAtInfinity(_AtInfinity):
         values = []
         for chosen in random_subsets(len(rows), sizes, self.seed):
             moments = moments_of_rows(rows, chosen)
-            values.append(frechet_distance(moments, of_ref))
+            values.append(frechet_distance(moments, of_ref, self.device))
         return self._result(sizes, values, few_samples(moments, of_ref))
 
 

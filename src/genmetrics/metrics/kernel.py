@@ -11,33 +11,44 @@ from jaxtyping import Float32, Float64, Int64
 from torch import Tensor
 
 from genmetrics.accumulators.feature_bank import FeatureBank
-from genmetrics.linalg import polynomial_kernel
+from genmetrics.metrics import kernel_sums
 from genmetrics.metrics.base import Metric, SetStatistics, require_samples
-from genmetrics.metrics.kernel_sums import float64_tiles
+from genmetrics.metrics.kernel_centred import (
+    CentredRows,
+    Rest,
+    centred_pair,
+    rounding_error,
+    smooth_between,
+    smooth_within,
+    subset_moments,
+)
+from genmetrics.precision import computing_at
 from genmetrics.types import MetricInfo, MetricResult, Need
 
-__all__ = ["KernelDistance", "kernel_distances", "kid_kernel"]
+__all__ = ["KernelDistance", "exactly_enough", "kernel_distances"]
 
-_DEGREE, _COEF0 = 3, 1.0
-
-
-def kid_kernel(x: Float64[Tensor, "n d"], y: Float64[Tensor, "m d"]) -> Float64[Tensor, "n m"]:
-    """KID's kernel (x·y/d + 1)³ of all pairs of rows.
-
-    Args:
-        x: (n, d) float64.
-        y: (m, d) float64.
-    """
-    return polynomial_kernel(x, y, _DEGREE, 1.0 / x.shape[1], _COEF0)
+_CPU = torch.device("cpu")
+#: From so many pairs in a sum on, products are of float32 where that is exact enough.
+_MANY_PAIRS = 10**6
+#: How far rounding may move a distance: a millionth of its own error, but no more, and no less, than these parts of
+#: the kernel.
+_OF_ITS_ERROR, _MOST, _LEAST = 1e-6, 1e-10, 1e-12
 
 
 def kernel_distances(
-    gen: Float32[Tensor, "n d"], ref: Float32[Tensor, "m d"], num_subsets: int, subset_size: int, seed: int
+    gen: Float32[Tensor, "n d"],
+    ref: Float32[Tensor, "m d"],
+    num_subsets: int,
+    subset_size: int,
+    seed: int,
+    device: torch.device = _CPU,
 ) -> Float64[Tensor, " subsets"]:
     """The unbiased squared MMD of each pair of random subsets, kernel (x·y/d + 1)³.
 
     Subsets are drawn without replacement by NumPy's ``RandomState(seed)``, in turn from the generated and the
-    reference set. Kernels are computed in float64.
+    reference set. What must be computed pair by pair is so in float64, but from subsets of 1,000 on in float32 where
+    that changes a distance by no more than 1e-12, or a millionth of the spread between subsets and at most 1e-10; see
+    ``kernel_centred``.
 
     Args:
         gen: (n, d) float32 features, in the order of their images.
@@ -45,6 +56,7 @@ def kernel_distances(
         num_subsets: how many pairs of subsets.
         subset_size: samples in each, at least 2 and at most min(n, m).
         seed: of the draws.
+        device: where to compute, with float64.
 
     Returns:
         (num_subsets,) float64.
@@ -58,41 +70,100 @@ def kernel_distances(
         tuple(torch.from_numpy(rng.choice(len(side), subset_size, replace=False)) for side in (gen, ref))
         for _ in range(num_subsets)
     ]
-    of_gen = torch.stack([draw[0] for draw in draws])
-    of_ref = torch.stack([draw[1] for draw in draws])
+    of_gen = torch.stack([draw[0] for draw in draws]).to(device)
+    of_ref = torch.stack([draw[1] for draw in draws]).to(device)
     pairs = subset_size * (subset_size - 1)
-    within = _off_diagonal_sums(gen, of_gen) + _off_diagonal_sums(ref, of_ref)
-    between = _kernel_sums(gen, ref, of_gen, of_ref)
-    return within / pairs - 2 * between / subset_size**2
+    a, b = centred_pair(gen, ref, device)
+    in_gen, in_ref = subset_moments(a, of_gen), subset_moments(b, of_ref)
+    within = smooth_within(in_gen) + smooth_within(in_ref)
+    smooth = within / pairs - 2 * smooth_between(in_gen, in_ref) / subset_size**2
+
+    def distances(dtype: torch.dtype) -> Tensor:
+        within, between = _rest_sums(a, b, of_gen, of_ref, dtype)
+        return smooth + within / pairs - 2 * between / subset_size**2
+
+    with computing_at("exact", device):
+        if subset_size**2 >= _MANY_PAIRS:
+            found = distances(torch.float32)
+            if exactly_enough(a, b, float(found.std(correction=0))):
+                return found.cpu()
+        return distances(torch.float64).cpu()
 
 
-def _off_diagonal_sums(features: Tensor, subsets: Tensor) -> Tensor:
-    """Σ k(x, x') over the ordered pairs of different members of each subset."""
-    diagonal = torch.empty(features.shape[0], dtype=torch.float64)
-    for here, rows in float64_tiles(features):
-        diagonal[here] = (rows.square().sum(dim=1) / features.shape[1] + _COEF0) ** _DEGREE
-    return _kernel_sums(features, features, subsets, subsets) - diagonal[subsets].sum(dim=1)
+def exactly_enough(gen: CentredRows, ref: CentredRows, spread: float) -> bool:
+    """Whether float32 products change a distance by next to nothing.
+
+    Args:
+        gen: the generated features.
+        ref: the reference features.
+        spread: the distance's own error, or its spread.
+    """
+    kernel = float(gen.height.mean() + ref.height.mean()) ** 3
+    return rounding_error(gen, ref) <= max(_LEAST * kernel, min(_OF_ITS_ERROR * spread, _MOST * kernel))
 
 
-def _kernel_sums(
-    a: Tensor, b: Tensor, of_a: Int64[Tensor, "subsets size"], of_b: Int64[Tensor, "subsets size"]
-) -> Float64[Tensor, " subsets"]:
-    """Σ k(x, y) over x in each subset of a and y in the same-numbered subset of b."""
-    if a.shape[0] * b.shape[0] > of_a.shape[0] * of_a.shape[1] ** 2:
-        return torch.stack(
-            [kid_kernel(a[i].to(torch.float64), b[j].to(torch.float64)).sum() for i, j in zip(of_a, of_b, strict=True)]
-        )
-    # Each pair of samples is in many subsets: compute its kernel once, and let membership matrices do the sums.
-    in_a, in_b = _membership(of_a, a.shape[0]), _membership(of_b, b.shape[0])
-    total = torch.zeros(of_a.shape[0], dtype=torch.float64)
-    for here, x in float64_tiles(a):
-        for there, y in float64_tiles(b):
-            total += ((kid_kernel(x, y) @ in_b[there]) * in_a[here]).sum(dim=0)
+def _rest_sums(
+    a: CentredRows,
+    b: CentredRows,
+    of_a: Int64[Tensor, "subsets size"],
+    of_b: Int64[Tensor, "subsets size"],
+    dtype: torch.dtype,
+) -> tuple[Float64[Tensor, " subsets"], Float64[Tensor, " subsets"]]:
+    """Σ E within each subset, of either set and but of a sample with itself, and between the two of a number."""
+    pairs = Rest(a, b, dtype)
+    if max(len(a.rows), len(b.rows)) ** 2 > of_a.shape[0] * of_a.shape[1] ** 2:
+        found = torch.stack([_rest_sum(pairs, a, b, i, j, dtype) for i, j in zip(of_a, of_b, strict=True)])
+        within, between = found.unbind(dim=1)
+    else:
+        within = _shared_rest_sums(Rest(a, a, dtype), a, a, of_a, of_a, dtype)
+        within += _shared_rest_sums(Rest(b, b, dtype), b, b, of_b, of_b, dtype)
+        between = _shared_rest_sums(pairs, a, b, of_a, of_b, dtype)
+    return within * pairs.unit, between * pairs.unit
+
+
+def _rest_sum(pairs: Rest, a: CentredRows, b: CentredRows, i: Tensor, j: Tensor, dtype: torch.dtype) -> Tensor:
+    """Of one subset: within either set, of which the half above the diagonal is enough, and between them."""
+    size, strip = kernel_sums.tile_size(), max(1, kernel_sums.tile_size() // 4)
+    sides = [
+        [(side.about(part, dtype), heights[part]) for part in torch.split(chosen, size)]
+        for side, chosen, heights in ((a, i, pairs.heights[0]), (b, j, pairs.heights[1]))
+    ]
+    within, between = (torch.zeros((), dtype=torch.float64, device=a.device) for _ in range(2))
+    for blocks in sides:
+        for number, (x, of_x) in enumerate(blocks):
+            for start in range(0, len(x), strip):
+                rows = slice(start, start + strip)
+                values = pairs.of_rows(x[rows], x[start:], of_x[rows], of_x[start:], itself=True)
+                within += 2 * _total(values) - _total(values[:, : len(values)])
+            for y, of_y in blocks[number + 1 :]:
+                within += 2 * _total(pairs.of_rows(x, y, of_x, of_y))
+    for x, of_x in sides[0]:
+        for y, of_y in sides[1]:
+            between += _total(pairs.of_rows(x, y, of_x, of_y))
+    return torch.stack((within, between))
+
+
+def _total(values: Tensor) -> Tensor:
+    """In float64, without a copy of it all in that type."""
+    return values.sum(dim=1).sum(dtype=torch.float64)
+
+
+def _shared_rest_sums(
+    pairs: Rest, a: CentredRows, b: CentredRows, of_a: Tensor, of_b: Tensor, dtype: torch.dtype
+) -> Tensor:
+    """Each pair of samples is in many subsets: compute it once, and let membership matrices do the sums."""
+    in_a, in_b = (_membership(subsets, len(side.rows), dtype) for subsets, side in ((of_a, a), (of_b, b)))
+    total = torch.zeros(of_a.shape[0], dtype=torch.float64, device=a.device)
+    for here in a.blocks():
+        for there in b.blocks(here.start if a is b else 0):
+            itself = a is b and here == there
+            sums = ((pairs.tile(here, there, itself=itself) @ in_b[there]) * in_a[here]).sum(dim=0, dtype=torch.float64)
+            total += 2 * sums if a is b and not itself else sums
     return total
 
 
-def _membership(subsets: Tensor, count: int) -> Tensor:
-    member = torch.zeros((count, subsets.shape[0]), dtype=torch.float64)
+def _membership(subsets: Tensor, count: int, dtype: torch.dtype) -> Tensor:
+    member = torch.zeros((count, subsets.shape[0]), dtype=dtype, device=subsets.device)
     return member.scatter_(0, subsets.T, 1.0)
 
 
@@ -116,7 +187,7 @@ class KernelDistance(Metric):
         features = [cast(FeatureBank, side.get(self.needs[0])).rows() for side in (gen, ref)]
         require_samples(self.id, 2, len(features[0]), len(features[1]))
         size = min(self.subset_size, *map(len, features))
-        distances = kernel_distances(features[0], features[1], self.num_subsets, size, self.seed)
+        distances = kernel_distances(features[0], features[1], self.num_subsets, size, self.seed, self.device)
         value = float(distances.mean())
         std = float(distances.std(correction=0))
         protocol, warnings = self.protocol, tuple[str, ...]()

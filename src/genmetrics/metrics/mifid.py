@@ -64,7 +64,7 @@ class MemorisationInformedFrechetDistance(NeighbourMetric):
         own = sides["reference" if self._over_ref else "generated"]
         least = float(answers.nearest[nearest][0][_directed(own)].mean())
         moments = [cast(Moments, side.get(self.needs[1])) for side in (gen, ref)]
-        distance = frechet_distance(moments[0], moments[1])
+        distance = frechet_distance(moments[0], moments[1], self.device)
         penalty = least if least < _THRESHOLD else 1.0
         value = distance / (penalty + _FLOOR)
         if self._over_ref and distance <= _NO_DISTANCE:

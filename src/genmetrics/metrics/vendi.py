@@ -56,7 +56,7 @@ class _KernelEntropy(Metric):
         """The effective number of unlike images, from 1 to the smaller of n and the dimension."""
         moments = cast(Moments, gen.get(self.needs[0]))
         require_samples(self.id, 2, moments.num_samples)
-        entropy = self.entropy(moments.smaller_second_moment().cpu())
+        entropy = self.entropy(moments.smaller_second_moment().to(self.device))
         extra = {"entropy": entropy, "num_samples": moments.num_samples}
         return MetricResult(self.id, math.exp(entropy), extra, self.protocol, self._warnings(moments.num_samples))
 

@@ -120,8 +120,7 @@ class Preprocess:
         height, width = self.size or images.shape[2:]
         shape = (images.shape[0], 3, height, width)
         if images.device.type == "cpu" and self._is_one_by_one():
-            # NumPy asks the system for large pages, without which new memory takes longer to come than to be filled.
-            out = torch.from_numpy(np.empty(shape, dtype=np.float32))
+            out = _empty(shape, images.device)
             work = partial(self._one_by_one, images, out.numpy())
             share_out(images.shape[0], torch.get_num_threads() if threads is None else threads, work)
             return out
@@ -129,7 +128,7 @@ class Preprocess:
         step = max(1, budget // (images.shape[2] * images.shape[3]))
         if images.device.type != "cpu" and 0 < images.shape[0] <= step:
             return self._normalised(images)
-        out = torch.empty(shape, dtype=torch.float32, device=images.device)
+        out = _empty(shape, images.device)
         for start in range(0, images.shape[0], step):
             out[start : start + step] = self._normalised(images[start : start + step])
         return out
@@ -186,6 +185,14 @@ class Preprocess:
         whole = math.floor if self.crop_rounding == "floor" else round
         top, left = (whole((length - side) / 2) for length in covering)
         return resize(images, covering)[:, :, top : top + side, left : left + side]
+
+
+def _empty(shape: tuple[int, ...], device: torch.device) -> Tensor:
+    """Room for float32 values."""
+    if device.type == "cpu":
+        # NumPy asks the system for large pages, without which new memory takes longer to come than to be filled.
+        return torch.from_numpy(np.empty(shape, dtype=np.float32))
+    return torch.empty(shape, dtype=torch.float32, device=device)
 
 
 # What a preprocessing that was recorded before these fields were thought of does.
