@@ -24,6 +24,7 @@ from genmetrics.extractors.python_model import _made_once
 from genmetrics.metrics import METRICS
 from genmetrics.metrics.resolve import resolve_metric
 from genmetrics.preprocess.spec import PREPROCESS, get_preprocess
+from genmetrics.versions import version_of
 from support.peers import import_peer
 
 transformers = import_peer("transformers")
@@ -165,7 +166,10 @@ class TestHub:
         report = gm.evaluate(*folders, metrics=[hub, own], device="cpu")
         assert report.versions["transformers"] == transformers.__version__
         assert gm.evaluate(*folders, metrics=[hub, own], device="cpu").reused == ("gen", "ref")
-        monkeypatch.setattr("genmetrics.engine.remember.version_of", lambda name: "0.0")
+        monkeypatch.setattr(
+            "genmetrics.engine.remember.version_of",
+            lambda name: "0.0" if name == "transformers" else version_of(name),
+        )
         assert gm.evaluate(*folders, metrics=[hub], device="cpu").reused == ()
         assert gm.evaluate(*folders, metrics=[own], device="cpu").reused == ("gen", "ref")
 
