@@ -87,6 +87,7 @@ def measured(count: int, width: int, rounds: int) -> list[dict[str, object]]:
             OURS,
             peer,
             **agreement(timings[OURS].output, timings[peer].output),
+            targets={"ratio": f">= {2 if peer == EIGENVALUES else 8 if full_rank else 40}"},
             bound_on_squares_error=2 * found.error / timings[OURS].output,
             **product_share(timings[PRODUCT], timings[OURS], operations, "F·Gᵀ and half of its square, float64"),
         )

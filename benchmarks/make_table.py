@@ -1,9 +1,9 @@
-"""docs/benchmarks.md and docs/benchmarks.svg, from the files of ``benchmarks/results``.
+"""docs/benchmarks.md, docs/benchmarks.svg and the table of README.md, from the files of ``benchmarks/results``.
 
 A row that has a ``ratio`` becomes a row of the page's tables; its ``targets``, such as ``{"ratio": ">= 2.8",
-"peak_ratio": "< 0.5"}``, say what was to be reached, and the page whether it was. Rows of any other form are listed
-as they are, by their plain figures. The picture holds the ratios; it is not part of the check, for drawing differs
-from one release of matplotlib to the next.
+"peak_ratio": "< 0.5"}``, say what was to be reached, and the page whether it was; README's table has those rows, in
+short. Rows of any other form are listed as they are, by their plain figures. The picture holds the ratios; it is not
+part of the check, for drawing differs from one release of matplotlib to the next.
 
     python benchmarks/make_table.py [--check]
 """
@@ -21,6 +21,9 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 PAGE = ROOT / "docs" / "benchmarks.md"
 PICTURE = ROOT / "docs" / "benchmarks.svg"
+README = ROOT / "README.md"
+#: Between these lines of README.md lies its table.
+MARKS = ("<!-- made by benchmarks/make_table.py -->", "<!-- end of what it made -->")
 #: The order of the stages on the page; files that are not named here follow by name.
 ORDER = (
     "whole_command",
@@ -69,12 +72,14 @@ def main() -> None:
     parser.add_argument("--check", action="store_true", help="fail if the page is not what the results give")
     arguments = parser.parse_args()
     results = read_results(RESULTS)
-    page = make_page(results)
+    page, readme = make_page(results), with_table(README.read_text(), results)
     if arguments.check:
-        if not PAGE.is_file() or PAGE.read_text() != page:
-            sys.exit("docs/benchmarks.md is not what benchmarks/results give; run: python benchmarks/make_table.py")
+        for path, made in ((PAGE, page), (README, readme)):
+            if not path.is_file() or path.read_text() != made:
+                sys.exit(f"{path.name} is not what benchmarks/results give; run: python benchmarks/make_table.py")
         return
     PAGE.write_text(page)
+    README.write_text(readme)
     draw(results)
     print(f"written: {PAGE.relative_to(ROOT)}{f', {PICTURE.relative_to(ROOT)}' if PICTURE.is_file() else ''}")
 
@@ -108,6 +113,20 @@ def make_page(results: Mapping[str, Mapping[str, Any]]) -> str:
         if others:
             parts.append(table_of_figures(others))
     return "\n".join(parts)
+
+
+def with_table(readme: str, results: Mapping[str, Mapping[str, Any]]) -> str:
+    """The text with the rows that have targets between its marks, each in short."""
+    begin, end = (readme.index(mark) for mark in MARKS)
+    lines = ["| what | ours | other tool | times faster |", "|---|---:|---:|---:|"]
+    for result in results.values():
+        for row in result["rows"]:
+            if "ratio" in row.get("targets", {}):
+                ours, peer = row["ours"], row["peer"]
+                times = f"{seconds(ours['seconds_median'])} | {peer['name']}: {seconds(peer['seconds_median'])}"
+                lines.append(f"| {row['what']} | {times} | {row['ratio']:.3g} |")
+    table = "\n".join(lines) + "\n" if len(lines) > 2 else ""
+    return readme[: begin + len(MARKS[0])] + f"\n\n{table}\n" + readme[end:]
 
 
 def sentence(text: str) -> str:

@@ -131,6 +131,7 @@ def beside_others(count: int, width: int, rounds: int) -> list[dict[str, object]
                 peer,
                 peak_over_before_mib={name: max(values) for name, values in over.items()},
                 peak_over_before_ratio=max(over[ours]) / max(over[peer]),
+                **({"targets": {"ratio": ">= 1.5", "peak_over_before_ratio": "<= 0.334"}} if ours == PRC else {}),
                 figures={name: found[name][-1]["figures"] for name in (ours, peer)},
                 **product_share(timings[PRODUCT], timings[ours], operations, "of pairs, each once, float32"),
             )
