@@ -282,4 +282,5 @@ def _network(name: str, record: ExtractorRecord) -> str:
     kind = "published weights" if record.official else "NOT the published weights"
     if record.official is None:
         kind = "weights that are published under no such name"
-    return f"{name}, {kind} (sha256 {record.weights_sha256[:12]}), {record.precision}{unmade}"
+    engine = f" on {record.backend}" if record.backend else ""
+    return f"{name}, {kind} (sha256 {record.weights_sha256[:12]}), {record.precision}{engine}{unmade}"
