@@ -159,7 +159,7 @@ def with_outliers(count: int, factor: float, where: slice, width: int = 64) -> t
 def test_one_sample_far_out_where_none_is_taken_evenly(factor: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """The products of that one sample alone are too rough in float32, be it sampled or not."""
     gen, ref = with_outliers(2000, factor, slice(1, 2))
-    evenly = kernel_rounding._evenly(2000)
+    evenly = kernel_rounding._evenly(2000, kernel_rounding._SAMPLED_OF_NARROW)
     assert len(evenly) < 2000 and 1 not in evenly
     size = float(kernels(gen, ref)[2].abs().mean())
     types = Types(monkeypatch)
@@ -185,7 +185,7 @@ def test_one_sample_far_out_where_none_is_taken_evenly(factor: float, monkeypatc
 def test_more_samples_far_out_than_are_measured_give_no_bound() -> None:
     """All of them between two of the samples that are taken evenly."""
     hidden = slice(3, 3 + 3 * kernel_rounding._EXTREME)
-    count = 4 * kernel_rounding._EXTREME * kernel_rounding._SAMPLED
+    count = 2 * kernel_rounding._EXTREME * kernel_rounding._SAMPLED_OF_NARROW
     gen, ref = with_outliers(count, 100, hidden, width=4)
     assert rounding_error(*centred_pair(gen, ref, CPU)) == float("inf")
     assert rounding_error(*centred_pair(*with_outliers(count, 1, hidden, width=4), CPU)) < 1e-9

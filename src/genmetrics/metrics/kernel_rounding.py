@@ -16,7 +16,8 @@ from genmetrics.metrics.kernel_centred import CentredRows, Rest
 
 __all__ = ["rounding_error"]
 
-_SAMPLED = 512
+#: How many samples are taken evenly: of wide features, and of those that cost less.
+_SAMPLED, _SAMPLED_OF_NARROW, _NARROW = 512, 1024, 512
 #: How many of the samples of greatest length, and of greatest height, are always measured.
 _EXTREME = 16
 #: How much larger the squares of what is left out may be, on average, than those of what is measured.
@@ -72,7 +73,8 @@ class _Sample:
         for size in (side.length, side.height.abs()):
             extreme[size.topk(min(_EXTREME, count // 4)).indices] = True
         self._rest = (~extreme).nonzero().flatten()
-        evenly = self._rest[_evenly(len(self._rest)).to(side.device)]
+        most = _SAMPLED_OF_NARROW if side.rows.shape[1] <= _NARROW else _SAMPLED
+        evenly = self._rest[_evenly(len(self._rest), most).to(side.device)]
         self._num_evenly = len(evenly)
         self.places = torch.cat((extreme.nonzero().flatten(), evenly))
         self.num_extreme = count - len(self._rest)
@@ -100,5 +102,5 @@ class _Sample:
         return one * (height * length.mean() + (length * heights).mean() + one.sqrt() * (length**1.5).mean())
 
 
-def _evenly(count: int) -> Tensor:
-    return torch.linspace(0, count - 1, min(count, _SAMPLED)).round().to(torch.int64)
+def _evenly(count: int, most: int) -> Tensor:
+    return torch.linspace(0, count - 1, min(count, most)).round().to(torch.int64)
