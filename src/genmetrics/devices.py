@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["sent"]
+__all__ = ["sent", "staged"]
 
 
 def sent(values: Tensor, device: torch.device) -> Tensor:
@@ -22,4 +22,16 @@ def sent(values: Tensor, device: torch.device) -> Tensor:
     """
     if device.type != "cuda":
         return values.to(device)
-    return values.pin_memory().to(device, non_blocking=True)
+    return staged(values).to(device, non_blocking=True)
+
+
+def staged(values: Tensor) -> Tensor:
+    """A copy in a page-locked block of torch's own.
+
+    ``pin_memory`` would give values that are in such memory already back as they are, and a copy to the device would
+    then read what the caller has changed meanwhile.
+
+    Args:
+        values: on the CPU.
+    """
+    return torch.empty_like(values, pin_memory=True).copy_(values)

@@ -69,7 +69,7 @@ def nuclear_norm_of_product(
     singular values of F·Gᵀ. It needs no matrix square root, is never complex and never negative, and for few
     rows is as small as the number of rows.
 
-    Where the caller allows an error, the squared singular values are tried first, which takes a third of the time;
+    Where the caller allows an error, the squared singular values are tried first, which takes less time;
     they are used only if the bound on their error is allowed.
 
     Args:

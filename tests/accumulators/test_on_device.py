@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from genmetrics.accumulators import feature_bank, on_device
+from genmetrics.accumulators import feature_bank, moments, on_device
 from genmetrics.accumulators.base import Accumulator
 from genmetrics.accumulators.feature_bank import FeatureBank
 from genmetrics.accumulators.moments import Moments
@@ -36,8 +36,9 @@ KINDS: dict[str, Callable[[], Accumulator]] = {
 @pytest.fixture
 def late(monkeypatch):
     """Makes a CPU a device that answers when it likes."""
-    for module in (on_device, feature_bank):
+    for module in (on_device, feature_bank, moments):
         monkeypatch.setattr(module, "is_late", lambda values: True)
+    for module in (on_device, feature_bank):
         monkeypatch.setattr(module, "Fetched", Arriving)
     for name, value in (("all_arrived", False), ("most_open", 0), ("open", 0)):
         monkeypatch.setattr(Arriving, name, value)
@@ -174,6 +175,27 @@ def test_bad_samples_of_the_first_bad_batch_are_named_together(late):
         held.rows()
 
 
+@pytest.mark.parametrize("is_late", [False, True])
+def test_rows_put_together_for_a_reader_are_not_kept_on_a_device(is_late, request):
+    """There the reader's stream made them, and a later update would let their memory go while it is read."""
+    if is_late:
+        request.getfixturevalue("late")
+    rows = torch.randn((60, 20), generator=torch.Generator().manual_seed(5)) + 2
+    fed = list(zip(rows.split(4), torch.arange(60).split(4), strict=True))
+    held, once = Moments(20), Moments(20)
+    feed(held, fed[:5])
+    before = [block.data_ptr() for block in held._rows]
+    figures = held.mean(), held.second_moment(), held.covariance()
+    kept = [block.data_ptr() for block in held._rows]
+    # On a CPU one block is kept in place of the five, and never both.
+    assert kept == before if is_late else len(kept) == 1
+    for again, figure in zip((held.mean(), held.second_moment(), held.covariance()), figures, strict=True):
+        assert torch.equal(again, figure)
+    feed(held, fed[5:])
+    feed(once, fed)
+    torch.testing.assert_close(held.covariance(), once.covariance(), rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_device_is_not_waited_for_and_gives_the_same(kind):
@@ -223,3 +245,28 @@ def test_sums_on_a_device_do_not_depend_on_the_run():
             held.update(logits[start : start + 64], torch.arange(start, start + 64))
         states.append(held.state()["sums"])
     assert torch.equal(states[0], states[1]) and torch.equal(states[0], states[2])
+
+
+@pytest.mark.gpu
+def test_figures_between_updates_change_nothing_on_a_device():
+    """Updates on one stream and figures on another, as an ``Evaluator`` has them."""
+    generator = torch.Generator().manual_seed(1)
+    rows = torch.randn((6000, 2048), generator=generator) + 1
+    statistics = torch.cuda.Stream()
+
+    def fed(held: Moments, part: Tensor) -> None:
+        for values in part.split(100):
+            on_gpu = values.cuda()
+            statistics.wait_stream(torch.cuda.current_stream())
+            on_gpu.record_stream(statistics)
+            with torch.cuda.stream(statistics):
+                held.update(on_gpu, torch.arange(len(values)))
+            torch.zeros((100, 2048), dtype=torch.float64, device="cuda").fill_(7)  # whoever wants memory
+
+    held, once = Moments(2048), Moments(2048)
+    fed(held, rows[:2000])
+    held.mean()
+    fed(held, rows[2000:])
+    fed(once, rows)
+    torch.testing.assert_close(held.mean(), once.mean(), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(held.covariance(), once.covariance(), rtol=1e-10, atol=1e-12)

@@ -17,7 +17,7 @@ FREED = """
 import ctypes, mmap
 from genmetrics.cli.allocator import keep_freed_memory
 if {raised}:
-    print(keep_freed_memory("torch"))
+    print(keep_freed_memory("torch", "cpu"))
 else:
     print(None)
 libc = ctypes.CDLL(None)
@@ -51,7 +51,7 @@ def asked(monkeypatch):
 
 
 def test_it_raises_the_three_thresholds(asked):
-    assert allocator.keep_freed_memory("torch")
+    assert allocator.keep_freed_memory("torch", "cpu")
     assert sorted(parameter for parameter, _ in asked) == [-3, -2, -1]
     assert all(2**25 <= value < 2**31 for _, value in asked)  # mallopt takes an int
 
@@ -59,14 +59,14 @@ def test_it_raises_the_three_thresholds(asked):
 @pytest.mark.parametrize("variable", allocator.VARIABLES)
 def test_what_the_environment_chose_stays(asked, monkeypatch, variable):
     monkeypatch.setenv(variable, "1000000")
-    assert not allocator.keep_freed_memory("torch")
+    assert not allocator.keep_freed_memory("torch", "cpu")
     assert not asked
 
 
 @pytest.mark.parametrize(("tunables", "done"), [("glibc.malloc.top_pad=1", False), ("glibc.rtld.nns=4", True)])
 def test_tunables_of_malloc_stay_too(asked, monkeypatch, tunables, done):
     monkeypatch.setenv("GLIBC_TUNABLES", tunables)
-    assert allocator.keep_freed_memory("torch") == done
+    assert allocator.keep_freed_memory("torch", "cpu") == done
 
 
 def _no_confstr(name):
@@ -79,7 +79,7 @@ def test_other_libraries_are_not_asked(asked, monkeypatch, confstr):
         monkeypatch.delattr(os, "confstr")
     else:
         monkeypatch.setattr(os, "confstr", confstr)
-    assert not allocator.keep_freed_memory("torch")
+    assert not allocator.keep_freed_memory("torch", "cpu")
     assert not asked
 
 
@@ -109,20 +109,20 @@ def test_memory_that_was_freed_stays_in_the_process():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "backends"),
+    ("arguments", "choices"),
     [
         (["--help"], []),
         (["list", "metrics"], []),
-        (["eval", "no-such-folder"], ["auto"]),
-        (["eval", "no-such-folder", "--backend", "torch"], ["torch"]),
-        (["stats", "build", "no", "-o", "x.npz"], ["auto"]),
+        (["eval", "no-such-folder"], [("auto", "auto")]),
+        (["eval", "no-such-folder", "--backend", "torch", "--device", "cpu"], [("torch", "cpu")]),
+        (["stats", "build", "no", "-o", "x.npz", "--device", "cpu"], [("auto", "cpu")]),
     ],
 )
-def test_the_commands_that_run_networks_ask_for_it(genmetrics, monkeypatch, arguments, backends):
+def test_the_commands_that_run_networks_ask_for_it(genmetrics, monkeypatch, arguments, choices):
     asked = []
-    monkeypatch.setattr(allocator, "keep_freed_memory", asked.append)
+    monkeypatch.setattr(allocator, "keep_freed_memory", lambda *choice: asked.append(choice))
     genmetrics(*arguments)
-    assert asked == backends
+    assert asked == choices
 
 
 @pytest.mark.parametrize(
@@ -137,8 +137,18 @@ def test_the_commands_that_run_networks_ask_for_it(genmetrics, monkeypatch, argu
 )
 def test_it_is_for_torch_alone(asked, monkeypatch, backend, installed, done):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: object() if installed else None)
-    assert allocator.keep_freed_memory(backend) == done
+    for device in ("auto", "cpu"):
+        asked.clear()
+        assert allocator.keep_freed_memory(backend, device) == done
     assert bool(asked) == done
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:1", "mps"])
+@pytest.mark.parametrize("backend", ["auto", "torch", "reference"])
+def test_it_is_not_for_gpus(asked, monkeypatch, device, backend):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert not allocator.keep_freed_memory(backend, device)
+    assert not asked
 
 
 def test_it_is_asked_for_before_torch_is_there():
@@ -147,7 +157,7 @@ def test_it_is_asked_for_before_torch_is_there():
         "import sys\n"
         "from genmetrics.cli import allocator\n"
         "seen = []\n"
-        "allocator.keep_freed_memory = lambda backend: seen.append('torch' in sys.modules)\n"
+        "allocator.keep_freed_memory = lambda backend, device: seen.append('torch' in sys.modules)\n"
         "sys.argv = ['genmetrics', 'eval', 'no-such-folder']\n"
         "from genmetrics.cli.main import main\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"

@@ -108,3 +108,19 @@ def test_memory_is_bounded_however_fast_images_come() -> None:
 
     feed(5)
     assert feed(60) <= feed(12) + 2 * images.nbytes
+
+
+@pytest.mark.gpu
+def test_a_page_locked_buffer_that_is_used_again_is_not_read_after_the_call() -> None:
+    """As of a loader that pins its batches: torch would copy from such memory without a block of its own."""
+    queue = device_queue(torch.device("cuda", 0))
+    buffer = torch.zeros((32, 3, 256, 256), dtype=torch.uint8, pin_memory=True)
+    weight = torch.zeros((4096, 4096), device="cuda")
+    arrived = []
+    for number in range(20):
+        for _ in range(20):  # slower than the copies
+            weight @ weight
+        buffer.fill_(number)
+        arrived.append(queue.upload(buffer))
+        buffer.fill_(255)
+    assert [one.unique().tolist() for one in arrived] == [[number] for number in range(20)]

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from genmetrics.metrics import kernel, kernel_full
+from genmetrics.metrics import kernel, kernel_full, kernel_rounding
 from genmetrics.metrics.kernel import kernel_distances
-from genmetrics.metrics.kernel_centred import Rest, centred_pair, rounding_error
+from genmetrics.metrics.kernel_centred import Rest, centred_pair
 from genmetrics.metrics.kernel_full import full_kernel_distance
+from genmetrics.metrics.kernel_rounding import rounding_error
 
 CPU = torch.device("cpu")
 WIDTH, COUNT = 128, 400
@@ -52,7 +53,7 @@ def tensors(name: str) -> tuple[torch.Tensor, torch.Tensor]:
 def kernels(gen: torch.Tensor, ref: torch.Tensor, dtype: torch.dtype = torch.float64) -> list[torch.Tensor]:
     """(x·y/d + 1)³ of all pairs: within either set and between them, 0 for a sample with itself."""
     x, y = gen.to(dtype), ref.to(dtype)
-    found = [(a @ b.T / WIDTH + 1) ** 3 for a, b in ((x, x), (y, y), (x, y))]
+    found = [(a @ b.T / gen.shape[1] + 1) ** 3 for a, b in ((x, x), (y, y), (x, y))]
     for within in found[:2]:
         within.fill_diagonal_(0)
     return found
@@ -144,6 +145,74 @@ def test_rounding_error_is_no_smaller_than_what_is_seen(name: str, monkeypatch: 
     told = rounding_error(a, b)
     print(f"{name}: seen {seen:.1e}, told {told:.1e}")
     assert seen <= 2 * told + 2e-14
+
+
+def with_outliers(count: int, factor: float, where: slice, width: int = 64) -> tuple[torch.Tensor, torch.Tensor]:
+    rng = np.random.RandomState(5)
+    gen, ref = (rng.rand(count, width).astype(np.float32) for _ in range(2))
+    gen[where] *= factor
+    ref[where] *= factor
+    return torch.from_numpy(gen), torch.from_numpy(ref)
+
+
+@pytest.mark.parametrize("factor", [10, 100, 1000])
+def test_one_sample_far_out_where_none_is_taken_evenly(factor: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The products of that one sample alone are too rough in float32, be it sampled or not."""
+    gen, ref = with_outliers(2000, factor, slice(1, 2))
+    evenly = kernel_rounding._evenly(2000, kernel_rounding._SAMPLED_OF_NARROW)
+    assert len(evenly) < 2000 and 1 not in evenly
+    size = float(kernels(gen, ref)[2].abs().mean())
+    types = Types(monkeypatch)
+    found, subsets = full_kernel_distance(gen, ref), kernel_distances(gen, ref, 8, 1000, 3)
+    assert types.last == torch.float64
+    with pytest.MonkeyPatch.context() as patch:
+        for module, name in ((kernel, "_MANY_PAIRS"), (kernel_full, "_MANY")):
+            patch.setattr(module, name, 10**9)
+        exact = full_kernel_distance(gen, ref)
+        exact_subsets = kernel_distances(gen, ref, 8, 1000, 3)
+    assert abs(found.value - exact.value) <= 1e-12 * size
+    assert float((subsets - exact_subsets).abs().max()) <= 1e-12 * size
+    assert exact.value == pytest.approx(literal(gen, ref), rel=1e-9)
+    # The negative control: what float32 would have made of it, and whether that was told.
+    monkeypatch.setattr(kernel_full, "exactly_enough", lambda *_: True)
+    seen = abs(full_kernel_distance(gen, ref).value - exact.value)
+    told = rounding_error(*centred_pair(gen, ref, CPU))
+    print(f"times {factor}: float32 is off by {seen / size:.1e} of the kernel, told {told / size:.1e}")
+    assert types.last == torch.float32
+    assert 1e-10 * size < seen <= 2 * told
+
+
+def test_more_samples_far_out_than_are_measured_give_no_bound() -> None:
+    """All of them between two of the samples that are taken evenly."""
+    hidden = slice(3, 3 + 3 * kernel_rounding._EXTREME)
+    count = 2 * kernel_rounding._EXTREME * kernel_rounding._SAMPLED_OF_NARROW
+    gen, ref = with_outliers(count, 100, hidden, width=4)
+    assert rounding_error(*centred_pair(gen, ref, CPU)) == float("inf")
+    assert rounding_error(*centred_pair(*with_outliers(count, 1, hidden, width=4), CPU)) < 1e-9
+
+
+def test_a_sample_counts_for_more_in_few() -> None:
+    a, b = centred_pair(*with_outliers(2000, 10, slice(1, 2)), CPU)
+    assert rounding_error(a, b, 200) > 5 * rounding_error(a, b)
+
+
+@pytest.mark.parametrize("width", [256, 512])
+def test_features_of_a_steep_spectrum_are_still_of_float32(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The longest of them are several times as long as most, as a network's are."""
+    scene = np.random.RandomState(7)
+    mixing = scene.standard_normal((width, width)) * np.arange(1, width + 1)[:, None] ** -0.7
+    centre = scene.gamma(2.0, 0.15, width)
+    gen, ref = (
+        torch.from_numpy(np.maximum(centre + 0.3 * noise @ mixing, 0).astype(np.float32))
+        for noise in (np.random.RandomState(seed).standard_normal((1200, width)) for seed in (1, 2))
+    )
+    a, _ = centred_pair(gen, ref, CPU)
+    assert float(a.length.max()) > 3 * float(a.length.mean())
+    types = Types(monkeypatch)
+    full_kernel_distance(gen, ref)
+    assert types.last == torch.float32
+    kernel_distances(gen, ref, 8, 1000, 3)
+    assert types.last == torch.float32
 
 
 def test_within_a_set_no_sample_meets_itself() -> None:

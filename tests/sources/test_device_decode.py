@@ -53,6 +53,35 @@ def encoded(
     return buffer.getvalue()
 
 
+def in_segments(data: bytes) -> tuple[list[bytes], bytes]:
+    """What is before the pixels, by its markers, and the rest."""
+    place, parts = 2, []
+    while data[place + 1] != 0xDA:
+        end = place + 2 + int.from_bytes(data[place + 2 : place + 4], "big")
+        parts.append(data[place:end])
+        place = end
+    return parts, data[place:]
+
+
+def rgb_by_names_alone() -> bytes:
+    """Not YCbCr, which only the names of its channels say."""
+    parts, rest = in_segments(encoded(5, 7, 0, keep_rgb=True))
+    return b"\xff\xd8" + b"".join(part for part in parts if part[1] != 0xEE) + rest
+
+
+def rgb_by_a_late_marker() -> bytes:
+    """Not YCbCr, which only Adobe's marker behind the frame's head says."""
+    parts, rest = in_segments(encoded(5, 7, 0, keep_rgb=True))
+    adobe = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"
+    parts = [part for part in parts if part[1] != 0xEE]
+    frame = next(number for number, part in enumerate(parts) if part[1] == 0xC0)
+    renamed = bytearray(parts[frame])
+    renamed[10::3] = b"\x01\x02\x03"
+    scan = bytearray(rest)
+    scan[5:11:2] = b"\x01\x02\x03"
+    return b"\xff\xd8" + b"".join([*parts[:frame], bytes(renamed), adobe, *parts[frame + 1 :]]) + bytes(scan)
+
+
 def mixture() -> dict[str, bytes]:
     files = {f"{number:02d}.jpg": encoded(20, 24, number, progressive=bool(number % 2)) for number in range(12)}
     files |= {f"{number}.png": encoded(20, 24, number, "PNG") for number in range(20, 26)}
@@ -120,6 +149,8 @@ def test_what_pillow_refuses_is_refused(tmp_path: Path) -> None:
         (encoded(5, 7, 0, restart_marker_blocks=1), True),
         (encoded(5, 7, 0, mode="CMYK"), False),  # Adobe
         (encoded(5, 7, 0, keep_rgb=True), False),  # Adobe
+        (rgb_by_names_alone(), False),
+        (rgb_by_a_late_marker(), False),
         (encoded(5, 7, 0, "PNG"), False),
         (encoded(5, 7, 0)[:-1], False),
         (encoded(5, 7, 0) + b"more", False),
@@ -131,6 +162,61 @@ def test_what_pillow_refuses_is_refused(tmp_path: Path) -> None:
 def test_which_files_are_plain(data: bytes, plain: bool) -> None:
     assert is_plain_jpeg(data, None) is plain
     assert not is_plain_jpeg(data, 34)
+
+
+@pytest.mark.parametrize("data", [rgb_by_names_alone(), rgb_by_a_late_marker()])
+def test_what_is_refused_for_its_colours_is_of_these_to_pillow(data: bytes) -> None:
+    expected = Image.open(io.BytesIO(encoded(5, 7, 0, keep_rgb=True)))
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(data))), np.asarray(expected))
+
+
+class FakeIo:
+    """torchvision's decoder, which fails as it is told for files that hold a word."""
+
+    class ImageReadMode:
+        RGB = None
+
+    def __init__(self, failure: RuntimeError) -> None:
+        self.failure = failure
+
+    def decode_jpeg(self, files: list[torch.Tensor], mode: None, device: torch.device) -> list[torch.Tensor]:
+        if any(b"odd" in bytes(data.numpy()) for data in files):
+            raise self.failure
+        return [torch.zeros((3, 1, 1), dtype=torch.uint8) for _ in files]
+
+
+IN_DECODE = "Error while decoding JPEG images: "
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Failed to get image info: 3", "Failed to decode jpeg stream: 4\nException raised", "Unknown chroma subsampling"],
+)
+def test_a_file_that_the_device_cannot_decode_is_left_to_pillow(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device_decode, "check_gpu_decode", lambda: FakeIo(RuntimeError(IN_DECODE + text)))
+    found = NvJpeg(torch.device("cpu")).decode([b"plain", b"odd", b"plain"])
+    assert [one is None for one in found] == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError(IN_DECODE + "CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError(IN_DECODE + "Failed to synchronize CUDA stream: 700"),
+        RuntimeError(IN_DECODE + "CUDA error: an illegal memory access was encountered"),
+        RuntimeError(IN_DECODE + "Failed to decode batch: 5"),  # its allocator
+        RuntimeError("Failed to create device buffer: 5"),
+        RuntimeError("something new"),
+    ],
+)
+def test_what_is_not_of_a_file_is_raised(failure: RuntimeError, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device_decode, "check_gpu_decode", lambda: FakeIo(failure))
+    decoder = NvJpeg(torch.device("cpu"))
+    for files in ([b"odd"], [b"plain", b"odd"]):
+        with pytest.raises(RuntimeError) as caught:
+            decoder.decode(files)
+        assert caught.value is failure
 
 
 def test_outside_nothing_is_handed_over() -> None:

@@ -9,7 +9,7 @@ from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from genmetrics.accumulators.base import Accumulator, check_finite, check_same
-from genmetrics.accumulators.on_device import LateChecks
+from genmetrics.accumulators.on_device import LateChecks, is_late
 from genmetrics.errors import StatisticsError
 from genmetrics.linalg import centred_row_factor, covariance_factor, unit_rows
 
@@ -246,9 +246,13 @@ class Moments(Accumulator):
     def _kept_rows(self) -> Tensor:
         if not self._rows:
             return torch.zeros((0, self.width), dtype=torch.float64)
-        if len(self._rows) > 1:
-            self._rows = [torch.cat(self._rows)]
-        return self._rows[0]
+        if len(self._rows) == 1:
+            return self._rows[0]
+        rows = torch.cat(self._rows)
+        # On a device this is the reader's own: its memory is of the reader's stream, and updates are on another.
+        if not is_late(rows):
+            self._rows = [rows]
+        return rows
 
     def _fold_kept_rows(self) -> None:
         if self._m2 is not None:
@@ -260,6 +264,8 @@ class Moments(Accumulator):
         self._mean = torch.zeros(self.width, dtype=torch.float64, device=device)
         # Block by block, and each let go at once: the centred copies would otherwise be as large as all rows.
         for rows in kept:
+            if rows.device.type == "cuda":  # they may have been made on another stream than reads them now
+                rows.record_stream(torch.cuda.current_stream(rows.device))
             for block in torch.split(rows, _BLOCK):
                 self._fold(block)
 

@@ -4,10 +4,8 @@ A network that torch runs on the CPU makes and drops tensors of many megabytes, 
 takes each one of more than 32 MiB from the system and gives it back when it is freed, and then the kernel fills the
 pages of the next one with zeros. Above these thresholds the memory stays in the process and is used again.
 
-``benchmarks/allocator.py`` measures what that brings. Inception-v3 on torch over 2 x 50 images took 20 s of CPU time in
-place of 24, at a peak of 1063 MiB in place of 914; 64 MiB as the threshold brought little, and 1 or 4 GiB no more.
-OpenVINO keeps its own memory: it became no faster and its peak higher, 822 MiB in place of 749. So it is for torch
-alone.
+OpenVINO keeps its own memory, so that it is for torch alone. ``benchmarks/allocator.py`` measures what it brings and
+costs, and writes benchmarks/results/allocator.json.
 
 The thresholds are the process's, so that only commands set them, and never a call of the library: who calls that sets
 the environment variables below before Python starts. Whoever has set one of them has chosen already.
@@ -35,15 +33,26 @@ _STEP = 64 * _MIB
 _MOST_OF_OLD = 32 * _MIB
 
 
-def keep_freed_memory(backend: BackendChoice) -> bool:
+def keep_freed_memory(backend: BackendChoice, device: str) -> bool:
     """Raise the sizes from which on glibc takes memory from the system alone, and gives it back.
+
+    Networks are not known yet, for that takes torch, whose own memory is to be kept too. So it is done
+
+    - for ``cpu`` and ``auto`` as the device, and then also where ``auto`` turns out to be a GPU; never for another;
+    - with the backend ``torch`` or ``reference``; with ``auto`` where OpenVINO is not installed, and then not even for
+      networks that would run on torch all the same, such as DINOv2 and CLIP; never with ``openvino``, unless that is
+      missing and the run is about to be refused;
+    - where the C library is glibc and the environment says nothing of its memory.
 
     Args:
         backend: what the run was asked to compute networks on.
+        device: the device that it was asked to compute on.
 
     Returns:
-        Whether it was done: not without glibc, nor where the environment has chosen, nor for OpenVINO.
+        Whether it was done.
     """
+    if device.partition(":")[0] not in ("auto", "cpu"):
+        return False
     on_torch = backend in ("torch", "reference") or importlib.util.find_spec("openvino") is None
     tuned = "glibc.malloc." in os.environ.get("GLIBC_TUNABLES", "")
     if not on_torch or tuned or any(name in os.environ for name in VARIABLES) or not _on_glibc():

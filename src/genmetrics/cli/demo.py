@@ -26,7 +26,7 @@ def demo_command(
     kind of picture.
     """
     with reporting_errors():
-        allocator.keep_freed_memory("auto")
+        allocator.keep_freed_memory("auto", "auto")
         from genmetrics.cli.table import print_rows
         from genmetrics.demo import run_demo
         from genmetrics.engine.evaluate import drive

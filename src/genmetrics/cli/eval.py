@@ -92,7 +92,7 @@ def eval_command(
     prints and writes.
     """
     with reporting_errors():
-        allocator.keep_freed_memory(backend)
+        allocator.keep_freed_memory(backend, device)
         target = None if json_file in (None, "-") else Path(str(json_file))
         if target is not None:
             from genmetrics.files import check_writable

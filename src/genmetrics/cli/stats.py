@@ -83,7 +83,7 @@ def build_command(
     Under torchrun the images are shared out, and rank 0 writes.
     """
     with reporting_errors():
-        allocator.keep_freed_memory(backend)
+        allocator.keep_freed_memory(backend, device)
         from genmetrics import distributed
         from genmetrics.engine.describe import by_sides, needs_in_file
         from genmetrics.engine.evaluate import compute_stats

@@ -20,6 +20,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from genmetrics.accumulators.on_device import Fetched
+from genmetrics.devices import sent
 
 __all__ = ["CudaStreams", "DeviceQueue", "OneStream", "Streams", "device_queue"]
 
@@ -65,7 +66,7 @@ class Streams(ABC, Generic[Stream, Event]):
 
     @abstractmethod
     def copy(self, images: Tensor) -> Tensor:
-        """The images on the device, copied on the current stream; a tensor in ordinary memory may be changed after."""
+        """The images on the device, copied on the current stream; a tensor on the CPU may be changed after."""
 
     @abstractmethod
     def keep_for(self, values: Tensor, stream: Stream) -> None:
@@ -228,12 +229,10 @@ class CudaStreams(Streams[torch.cuda.Stream, torch.cuda.Event]):
         event.synchronize()
 
     def copy(self, images: Tensor) -> Tensor:
-        """The images on the device, by way of page-locked memory.
-
-        torch keeps page-locked blocks for reuse, and hands none out again before the copies from it are over.
-        """
-        staged = images.pin_memory() if images.device.type == "cpu" else images
-        return staged.to(self._device, non_blocking=True)
+        """The images on the device, by way of page-locked memory, unless they are on a device already."""
+        if images.device.type == "cpu":
+            return sent(images, self._device)
+        return images.to(self._device, non_blocking=True)
 
     def keep_for(self, values: Tensor, stream: torch.cuda.Stream) -> None:
         """Do not reuse the tensor's memory before the stream is done with it."""

@@ -17,11 +17,11 @@ from genmetrics.metrics.kernel_centred import (
     CentredRows,
     Rest,
     centred_pair,
-    rounding_error,
     smooth_between,
     smooth_within,
     subset_moments,
 )
+from genmetrics.metrics.kernel_rounding import rounding_error
 from genmetrics.precision import computing_at
 from genmetrics.types import MetricInfo, MetricResult, Need
 
@@ -47,8 +47,8 @@ def kernel_distances(
 
     Subsets are drawn without replacement by NumPy's ``RandomState(seed)``, in turn from the generated and the
     reference set. What must be computed pair by pair is so in float64, but from subsets of 1,000 on in float32 where
-    that changes a distance by no more than 1e-12, or a millionth of the spread between subsets and at most 1e-10; see
-    ``kernel_centred``.
+    that changes a distance by no more than 1e-12 of the kernel, or a millionth of the spread between subsets and at
+    most 1e-10 of the kernel, as measured on a part of the pairs; see ``kernel_rounding``.
 
     Args:
         gen: (n, d) float32 features, in the order of their images.
@@ -85,21 +85,22 @@ def kernel_distances(
     with computing_at("exact", device):
         if subset_size**2 >= _MANY_PAIRS:
             found = distances(torch.float32)
-            if exactly_enough(a, b, float(found.std(correction=0))):
+            if exactly_enough(a, b, float(found.std(correction=0)), subset_size):
                 return found.cpu()
         return distances(torch.float64).cpu()
 
 
-def exactly_enough(gen: CentredRows, ref: CentredRows, spread: float) -> bool:
-    """Whether float32 products change a distance by next to nothing.
+def exactly_enough(gen: CentredRows, ref: CentredRows, spread: float, subset: int | None = None) -> bool:
+    """Whether float32 products change a distance by next to nothing, as measured on a part of the pairs.
 
     Args:
         gen: the generated features.
         ref: the reference features.
         spread: the distance's own error, or its spread.
+        subset: how many samples of each side a distance is of; None for all.
     """
     kernel = float(gen.height.mean() + ref.height.mean()) ** 3
-    return rounding_error(gen, ref) <= max(_LEAST * kernel, min(_OF_ITS_ERROR * spread, _MOST * kernel))
+    return rounding_error(gen, ref, subset) <= max(_LEAST * kernel, min(_OF_ITS_ERROR * spread, _MOST * kernel))
 
 
 def _rest_sums(

@@ -7,13 +7,12 @@ About a centre m near all features, x = m + u and y = m + v, and with h(x) = ½ 
 A³ + 3A²w is a polynomial in h(x), h(y) and u·v: its sums over pairs are products of sums over each set, Σ hᵏ and
 Σ hᵏu, which are computed in float64 and cost nothing. Only the rest, E = w²(3A + w), is of pairs. It is small, and
 it takes the rounding of w as 2w times as much: with float32 products the mean of E over a million pairs of network
-features is right to 1e-14 or so. Where w is large or samples are copies that is not so; the error is therefore measured
-on a part of the pairs, and where it matters the products are of float64.
+features is right to far below the distance's own error. Where w is large or samples are copies that is not so; see
+``kernel_rounding``.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -27,14 +26,12 @@ __all__ = [
     "CentredRows",
     "Rest",
     "centred_pair",
-    "rounding_error",
     "smooth_between",
     "smooth_row_sums",
     "smooth_within",
     "subset_moments",
 ]
 
-_SAMPLED = 512
 #: Numbers at a time, so that all that is done to them is done in a processor's own cache; rows likewise.
 _AT_ONCE = 2**18
 _FEW_ROWS = 128
@@ -230,28 +227,6 @@ def smooth_row_sums(side: CentredRows, others: Sequence[Moments]) -> list[Float6
         cubes = ((heights[0] * h + 3 * heights[1]) * h + 3 * heights[2]) * h + heights[3]
         sums.append(cubes + 3 * ((zero * h + 2 * one) * h + two) / side.rows.shape[1])
     return sums
-
-
-def rounding_error(gen: CentredRows, ref: CentredRows) -> float:
-    """How far float32 products are likely to move the distance: measured on some hundreds of samples of each side.
-
-    The mean error of those pairs, and twice its own standard error, to which the rows contribute as a whole: what
-    rounding has in common over a row, as of a copied sample, does not average out.
-    """
-    bias, variance = 0.0, 0.0
-    for a, b, factor in ((gen, gen, 1.0), (ref, ref, 1.0), (gen, ref, -2.0)):
-        i, j = (_evenly(len(side.rows)).to(side.device) for side in (a, b))
-        one, other = (
-            Rest(a, b, dtype).tile(i, j, itself=a is b).to(torch.float64) for dtype in (torch.float32, torch.float64)
-        )
-        errors = (one - other).mean(dim=1) / float(a.rows.shape[1]) ** 3
-        bias += factor * float(errors.mean())
-        variance += factor**2 * float(errors.var()) / len(errors)
-    return abs(bias) + 2 * math.sqrt(variance) if math.isfinite(bias) and math.isfinite(variance) else math.inf
-
-
-def _evenly(count: int) -> Tensor:
-    return torch.linspace(0, count - 1, min(count, _SAMPLED)).round().to(torch.int64)
 
 
 def _few_rows(count: int) -> Iterator[slice]:

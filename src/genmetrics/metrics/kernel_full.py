@@ -46,7 +46,8 @@ def full_kernel_distance(
     are unlike; where they are of one distribution, U has no linear term and the error bar is too wide, by up to √2.
 
     What must be computed pair by pair is so in float64, but from 1,000 samples a side on in float32 where that changes
-    the estimate by no more than 1e-12, or a millionth of its standard error and at most 1e-10; see ``kernel_centred``.
+    the estimate by no more than 1e-12 of the kernel, or a millionth of its standard error and at most 1e-10 of the
+    kernel, as measured on a part of the pairs; see ``kernel_rounding``.
 
     Args:
         gen: (n, d) float32 features, n >= 3.

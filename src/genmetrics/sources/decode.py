@@ -251,8 +251,7 @@ def _to_rgb(image: Image.Image, alpha: AlphaPolicy) -> Decoded:
 def _pixels(image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
     """What ``np.asarray`` gives of an RGB image; of a large one as three channels, which is what batches consist of.
 
-    Pillow keeps four bytes a pixel and takes single channels out of them several times as fast as NumPy turns pixels
-    into channels.
+    Pillow keeps four bytes a pixel and takes single channels out of them faster than NumPy turns pixels into channels.
     """
     width, height = image.size
     if width * height < _LARGE:
