@@ -151,7 +151,8 @@ def test_two_preprocessings_and_two_networks_in_one_pass(folders, inception_weig
 def test_bf16_is_recorded_and_warned_about(folders, baseline):
     report = gm.evaluate(folders[0], folders[1], ["fid"], extractor=LITE, precision="bf16")
     assert str(report[FD].protocol).endswith("/bf16")
-    assert "ran in bf16" in report[FD].warnings[-1]
+    assert "ran in bf16" in report[FD].warnings[-2]
+    assert "bf16 moved fd by up to" in report[FD].warnings[-1] and "effect class" in report[FD].warnings[-1]
     assert report[FD].value != baseline[FD].value
 
 

@@ -1,8 +1,8 @@
 """A torch network as an OpenVINO model.
 
 The network is run once on tensors that record each function called on them. OpenVINO has a converter of its own, which
-takes a TorchScript trace, deprecated since torch 2.13, or an exported program, which takes 2.7 s and 112 MB to make of
-Inception-v3; the few functions that our convolutional networks consist of take 0.3 s, most of it the run itself.
+takes a TorchScript trace, deprecated since torch 2.13, or an exported program, which takes longer and more memory to make
+than all that follows; the few functions that our convolutional networks consist of take little beyond the run itself.
 """
 
 from __future__ import annotations
