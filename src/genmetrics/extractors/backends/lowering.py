@@ -1,7 +1,7 @@
 """A torch network as an OpenVINO model.
 
 The network is run once on tensors that record each function called on them. OpenVINO has a converter of its own, which
-takes a TorchScript trace, deprecated since torch 2.13, or an exported program, which takes longer and more memory to make
+takes a TorchScript trace, deprecated since torch 2.13, or an exported program, which costs more time and memory to make
 than all that follows; the few functions that our convolutional networks consist of take little beyond the run itself.
 """
 
