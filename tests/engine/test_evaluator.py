@@ -260,7 +260,9 @@ class TestAfterAnError:
 
         def faulty(inputs: torch.Tensor, wanted) -> dict[str, torch.Tensor]:
             white = (inputs >= inputs.new_tensor(1.99)).flatten(1).all(dim=1)
-            return {name: found.masked_fill(white[:, None], torch.nan) for name, found in forward(inputs, wanted).items()}
+            return {
+                name: found.masked_fill(white[:, None], torch.nan) for name, found in forward(inputs, wanted).items()
+            }
 
         monkeypatch.setattr(network, "forward", faulty)
         return evaluator
@@ -282,7 +284,9 @@ class TestAfterAnError:
         raised = self.feed(broken, batches)
         assert raised in ([1, 2, 3, 4], [2, 3, 4])  # at the latest with the batch after it
         for _ in range(2):
-            with pytest.raises(StatisticsError, match=r"^an earlier batch failed, .*reset\(\).* contain NaN or infinity"):
+            with pytest.raises(
+                StatisticsError, match=r"^an earlier batch failed, .*reset\(\).* contain NaN or infinity"
+            ):
                 broken.compute()
         with pytest.raises(StatisticsError, match=r"failed thus: [^:]*features"):
             broken.update(gen[:4])

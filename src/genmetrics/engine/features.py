@@ -40,7 +40,7 @@ class FeatureFeeder(Feeder):
     """Feeds images to every network that is needed, and each network's features to their accumulators.
 
     Images of any sizes may follow one another: they are collected after the resize, so that the networks see
-    full batches. Features come later than their images, and so may an error, which may then be of an earlier call: after
+    full batches. Features come later than their images, and so does an error, which may be of an earlier call: after
     one nothing more is taken and nothing finished.
     """
 

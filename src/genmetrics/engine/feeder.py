@@ -51,7 +51,7 @@ class Feeder(ABC):
     def finish(self) -> None:
         """Do what is left to do after the last image; every rank calls it."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027  # most have nothing that runs on
         """Wait for what still runs, whatever comes of it; for passes that end before they are finished, too."""
 
 

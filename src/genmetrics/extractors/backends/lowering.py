@@ -37,12 +37,12 @@ class Lowered(NamedTuple):
     outputs: list[Tensor]
 
 
-def lower(network: nn.Module, example: Float32[Tensor, "1 c h w"], batch_size: int, wanted: Sequence[str]) -> Lowered:
+def lower(network: nn.Module, example: Float32[Tensor, "n c h w"], batch_size: int, wanted: Sequence[str]) -> Lowered:
     """Translate a network for batches of one size.
 
     Args:
         network: maps (n, c, h, w) float32 and the wanted names to a tensor each, on the CPU and in evaluation.
-        example: one input, on which the network is run.
+        example: inputs, of any number, on which the network is run.
         batch_size: of the model, which takes no other.
         wanted: names of outputs.
 
@@ -230,7 +230,7 @@ def _same(found: Tensor, x: Tensor, *_args: Any, **_kwargs: Any) -> Any:
     return _node(x)
 
 
-#: By the name of torch's function: from what it gave on tensors without storage, and its arguments, to a node.
+#: By the name of torch's function: from what it gave on the example, and its arguments, to a node.
 _TRANSLATIONS: Mapping[str, Callable[..., Any]] = {
     "__add__": _add,
     "add": _add,
