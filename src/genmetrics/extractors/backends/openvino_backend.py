@@ -30,6 +30,8 @@ from genmetrics.types import Precision
 
 __all__ = ["OpenVINOBackend", "has_bf16"]
 
+# Which of the examples comes in which place: no two neighbours are alike, and torch, which takes longer, runs three.
+_PLACES = (0, 1, 2, 0)
 # As fast as larger ones for convolutions, and wide layers are not starved.
 _BATCH = 4
 _MOST_REQUESTS = 16
@@ -160,8 +162,10 @@ class _Compiled:
         return {name: torch.from_numpy(values) for name, values in zip(self._wanted, batch.outputs, strict=True)}
 
     def _check(self, example: Tensor, expected: Sequence[Tensor], precision: Precision) -> None:
-        found = self.start(example)()
-        for name, reference in zip(self._wanted, expected, strict=True):
+        places = list(_PLACES)
+        found = self.start(example[places])()
+        for name, of_examples in zip(self._wanted, expected, strict=True):
+            reference = of_examples[places]
             if not bool(reference.isfinite().all()):
                 # OpenVINO's rectifiers make 0 of NaN: there the features would look sound.
                 raise StatisticsError(
@@ -219,6 +223,7 @@ def _wait_for(queue: Any, process: int) -> None:
 
 
 def _examples(shape: torch.Size) -> Tensor:
-    """As many images as a batch has, no two alike for a network: in each place its own."""
-    coarse = torch.randn((_BATCH, shape[0], 6, 6), generator=torch.Generator().manual_seed(0))
-    return nn.functional.interpolate(coarse, shape[1:], mode="bilinear")
+    """Images that are unlike for a network. Channels last is what torch's convolutions take the least time with."""
+    coarse = torch.randn((3, shape[0], 6, 6), generator=torch.Generator().manual_seed(0))
+    images = nn.functional.interpolate(coarse, shape[1:], mode="bilinear")
+    return images.contiguous(memory_format=torch.channels_last)
