@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 import weakref
@@ -15,7 +16,7 @@ import pytest
 import torch
 
 import genmetrics as gm
-from genmetrics.errors import DependencyError, DeviceError, StatisticsError, UsageError
+from genmetrics.errors import DependencyError, DeviceError, StatisticsError, UsageError, WeightsError
 from genmetrics.extractors.backends import choose, lowering, openvino_backend
 from genmetrics.extractors.backends.lowering import CannotLowerError, lower
 from genmetrics.extractors.base import Extractor, load_extractor
@@ -150,6 +151,28 @@ def test_the_published_network_can_be_had_after_it_was_compiled(inputs, publishe
     with torch.no_grad():
         again = extractor.network(images, ("1280",))["1280"]
     assert torch.equal(again, published["efficientnet-lite0.in1k"]["1280"])
+
+
+@pytest.mark.parametrize("backend", ["openvino", "torch", "reference"])
+def test_weights_that_change_under_an_extractor_are_refused(backend, inputs, inception_weights, tmp_path):
+    """Other outputs, or another device, take the network from its file again."""
+    path, images = tmp_path / "w.pth", inputs["inception-v3.tf2015"][:1]
+    path.write_bytes(inception_weights.read_bytes())
+    extractor = _loaded("inception-v3.tf2015", path, "exact", backend)
+    extractor.run(images, ("64",))
+    os.utime(path)  # the same bytes are the same weights
+    extractor.to(CPU, "exact", backend)
+    extractor.run(images, ("64",))
+    state = torch.load(path, weights_only=True)
+    state["Mixed_5b.branch1x1.conv.weight"] *= 1.01
+    torch.save(state, path)
+
+    def again():
+        extractor.to(CPU, "exact", backend)
+        extractor.run(images, ("64",))
+
+    with pytest.raises(WeightsError, match=rf"'{re.escape(str(path))}' of extractor .* have changed while they were"):
+        again()
 
 
 class _Unusual(torch.nn.Module):
@@ -298,8 +321,6 @@ def _ended(code: str, backend: str = "openvino") -> subprocess.CompletedProcess[
     [
         ("sys.exit(3)", 3),
         ("raise ValueError", 1),
-        ("del pending; sys.exit(3)", 3),
-        ("del extractor; sys.exit(3)", 3),
         ("del extractor, pending; sys.exit(3)", 3),
     ],
 )
