@@ -29,10 +29,14 @@ def computing_at(precision: Precision, device: torch.device) -> Iterator[None]:
 
 
 @contextmanager
-def choosing_algorithms(search: bool) -> Iterator[None]:
-    """Whether cuDNN tries out its algorithms and takes the fastest, which rounds in its own way."""
+def choosing_algorithms(search: bool | None) -> Iterator[None]:
+    """Whether cuDNN tries out its algorithms and takes the fastest, which rounds in its own way.
+
+    Args:
+        search: None leaves it to the process.
+    """
     before = torch.backends.cudnn.benchmark
-    torch.backends.cudnn.benchmark = search
+    torch.backends.cudnn.benchmark = before if search is None else search
     try:
         yield
     finally:

@@ -190,6 +190,7 @@ def test_exact_tries_out_nothing_whatever_the_process_has_chosen(monkeypatch, fa
             warnings.simplefilter("ignore", GenmetricsWarning)
             for count in (2, 2, 2, 3):
                 backend.start(images(count), WANTED)()
+        ReferenceBackend(lambda seen=seen: Noting(seen).eval(), CPU, precision).start(images(1), WANTED)()
         assert set(seen) == expected
         assert torch.backends.cudnn.benchmark is True
 

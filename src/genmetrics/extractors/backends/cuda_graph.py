@@ -11,7 +11,6 @@ from __future__ import annotations
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from typing import ClassVar
 
 import torch
@@ -111,7 +110,7 @@ class CudaGraphBackend(Backend):
             GenmetricsWarning: as a warning, if the network cannot be recorded; it then runs plainly.
         """
         # Batches that run plainly, too: the first of each shape, and all where nothing can be recorded.
-        with choosing_algorithms(search=False) if self._exact else nullcontext():
+        with choosing_algorithms(False if self._exact else None):
             return self._started(inputs, wanted)
 
     def _started(self, inputs: Tensor, wanted: tuple[str, ...]) -> Pending:
