@@ -81,6 +81,22 @@ def test_bf16_is_near_and_not_exact(name, backend, inputs, published, inception_
     assert max(errors.values()) > 1e-4
 
 
+@pytest.mark.parametrize("name", WANTED)
+def test_bf16_is_of_convolutions_alone(name, inputs, inception_weights):
+    """What is behind the pooling is float32's, and so are the means: bfloat16 would have eight bits of them."""
+    if not openvino_backend.has_bf16():
+        pytest.skip("this processor has no bfloat16 instructions; run on one that has (AVX-512 BF16, AMX)")
+    extractor = _loaded(name, inception_weights, "bf16", "openvino")
+    pooled = "2048" if name.startswith("inception") else "1280"
+    found = extractor.run(inputs[name], (pooled, "logits"))
+    network = extractor.network
+    layer = network.fc if name.startswith("inception") else network._fc
+    expected = torch.nn.functional.linear(found[pooled].double(), layer.weight.double(), layer.bias.double())
+    print(name, _apart(found["logits"], expected.float()))
+    assert _apart(found["logits"], expected.float()) < 1e-5
+    assert not torch.equal(found[pooled], found[pooled].bfloat16().float())
+
+
 @pytest.mark.parametrize("precision", ["exact", "bf16"])
 def test_openvino_features_do_not_depend_on_the_batch(precision, inputs, inception_weights):
     """Not in the last bit: neither on the other images nor on the place among them, nor on padding."""
@@ -208,9 +224,9 @@ def test_features_that_differ_from_torchs_are_refused(monkeypatch):
     assert openvino_backend.OpenVINOBackend(_Plain, "exact").start(torch.ones(1, 3, 8, 8), ("x",))()
     true_lower = openvino_backend.lower
 
-    def wrong(*arguments):
-        model, outputs = true_lower(*arguments)
-        return model, [1.001 * output for output in outputs]
+    def wrong(*arguments, **options):
+        lowered = true_lower(*arguments, **options)
+        return lowered._replace(outputs=[1.001 * output for output in lowered.outputs])
 
     monkeypatch.setattr(openvino_backend, "lower", wrong)
     with pytest.raises(DeviceError, match=r"other features 'x' than torch on a test image \(relative difference 0.001"):
@@ -266,13 +282,14 @@ def test_images_that_mix_in_a_batch_are_refused(monkeypatch, precision, share, p
     openvino_backend.OpenVINOBackend(_Exchanging, precision).start(torch.ones(1, 3, 8, 8), ("x",))()
     true_lower, ops = openvino_backend.lower, lowering.ops
 
-    def mixing(*arguments):
-        model, outputs = true_lower(*arguments)
+    def mixing(*arguments, **options):
+        lowered = true_lower(*arguments, **options)
+        model = lowered.model
         last = model.outputs[0].get_node().input_value(0)
         other = ops.gather(last, ops.constant(places), ops.constant(0))
         factors = [ops.constant(np.array(factor, np.float32)) for factor in (1 - share, share)]
         mixed = ops.add(ops.multiply(last, factors[0]), ops.multiply(other, factors[1]))
-        return lowering.openvino.Model([mixed], model.get_parameters(), "mixed"), outputs
+        return lowered._replace(model=lowering.openvino.Model([mixed], model.get_parameters(), "mixed"))
 
     monkeypatch.setattr(openvino_backend, "lower", mixing)
     with pytest.raises(DeviceError, match="other features 'x' than torch on a test image"):

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from genmetrics.errors import DeviceError, StatisticsError
 from genmetrics.extractors.backends.base import Backend, MakeNetwork, Pending
 from genmetrics.extractors.backends.folding import fold_norms
-from genmetrics.extractors.backends.lowering import CannotLowerError, lower
+from genmetrics.extractors.backends.lowering import CannotLowerError, Head, lower
 from genmetrics.extractors.backends.openvino_package import openvino
 from genmetrics.precision import computing_at
 from genmetrics.types import Precision
@@ -113,7 +113,9 @@ class _Compiled:
         example = _examples(shape)
         with computing_at("exact", torch.device("cpu")):
             try:
-                model, expected = lower(fold_norms(network), example, _BATCH, wanted)
+                # OpenVINO would round the layers after pooling to bfloat16, and the means before them too.
+                bf16 = precision == "bf16"
+                model, expected, self._heads = lower(fold_norms(network), example, _BATCH, wanted, heads_in_torch=bf16)
             except CannotLowerError as error:
                 raise DeviceError(
                     f"backend 'openvino' cannot run this network ({error}); use '--backend torch'"
@@ -159,7 +161,11 @@ class _Compiled:
                 f"backend 'openvino' (openvino {openvino.__version__}) gave no features for {batch.missing} of "
                 f"{batch.count} images; use '--backend torch'"
             )
-        return {name: torch.from_numpy(values) for name, values in zip(self._wanted, batch.outputs, strict=True)}
+        found = [torch.from_numpy(values) for values in batch.outputs]
+        return {
+            name: found[place] if head is None else _headed(head, found[place])
+            for name, (place, head) in zip(self._wanted, self._heads, strict=True)
+        }
 
     def _check(self, example: Tensor, expected: Sequence[Tensor], precision: Precision) -> None:
         places = list(_PLACES)
@@ -201,6 +207,13 @@ class _Batch:
     def missing(self) -> int:
         """How many images' features are not there."""
         return self.count - sum(self.done)
+
+
+def _headed(head: Head, values: Tensor) -> Tensor:
+    """The last layers, always of as many images at once: torch rounds in another way for other numbers of them."""
+    padded = nn.functional.pad(values, (0, 0, 0, -len(values) % _BATCH or (0 if len(values) else _BATCH)))
+    with torch.no_grad(), computing_at("exact", torch.device("cpu")):
+        return torch.cat([head(part) for part in torch.split(padded, _BATCH)])[: len(values)]
 
 
 def _take(request: Any, userdata: tuple[_Batch, int]) -> None:
