@@ -10,7 +10,7 @@ import torch
 
 from genmetrics.types import Precision
 
-__all__ = ["computing_at"]
+__all__ = ["choosing_algorithms", "computing_at"]
 
 
 @contextmanager
@@ -26,6 +26,21 @@ def computing_at(precision: Precision, device: torch.device) -> Iterator[None]:
         return
     with torch.autocast(device.type, enabled=False), _float32_as("ieee" if precision == "exact" else "tf32"):
         yield
+
+
+@contextmanager
+def choosing_algorithms(search: bool | None) -> Iterator[None]:
+    """Whether cuDNN tries out its algorithms and takes the fastest, which rounds in its own way.
+
+    Args:
+        search: None leaves it to the process.
+    """
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = before if search is None else search
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
@@ -29,6 +29,7 @@ __all__ = [
     "SkippedImage",
     "Stage",
     "Table",
+    "joined_backends",
     "same_features",
 ]
 
@@ -372,3 +373,9 @@ class ExtractorRecord:
             "preprocess": {name: dict(spec) for name, spec in self.preprocess.items()},
             "backend": self.backend,
         }
+
+
+def joined_backends(records: Iterable[ExtractorRecord]) -> str | None:
+    """What the parts of a network's features ran on, each once, with commas; None where none says it."""
+    said = [name for record in records if record.backend is not None for name in record.backend.split(", ")]
+    return ", ".join(dict.fromkeys(said)) or None

@@ -248,6 +248,88 @@ def test_index_twice_is_refused(evaluator: Evaluator, gen: torch.Tensor) -> None
         evaluator.compute()
 
 
+class TestAfterAnError:
+    """A network's features come when it has the next batch: by then images are counted that no statistics hold."""
+
+    @pytest.fixture
+    def broken(self, ref: Stats, monkeypatch) -> Evaluator:
+        """Of ``fd`` alone, and NaN for batches with a white image."""
+        evaluator = Evaluator(ref, ["fid"], extractor=NET, device="cpu", batch_size=4)
+        network = evaluator._networks.extractor(NET)
+        forward = network.forward
+
+        def faulty(inputs: torch.Tensor, wanted) -> dict[str, torch.Tensor]:
+            white = (inputs >= inputs.new_tensor(1.99)).flatten(1).all(dim=1)
+            return {
+                name: found.masked_fill(white[:, None], torch.nan) for name, found in forward(inputs, wanted).items()
+            }
+
+        monkeypatch.setattr(network, "forward", faulty)
+        return evaluator
+
+    @staticmethod
+    def feed(evaluator: Evaluator, batches: list[torch.Tensor]) -> list[int]:
+        """Which calls raise, of a loop that catches and goes on."""
+        raised = []
+        for number, batch in enumerate(batches):
+            try:
+                evaluator.update(batch)
+            except StatisticsError:
+                raised.append(number)
+        return raised
+
+    def test_nothing_more_is_taken_and_nothing_computed(self, broken: Evaluator, gen: torch.Tensor) -> None:
+        white = torch.full_like(gen[:4], 255)
+        batches = [gen[:4], white, gen[4:8], gen[8:12], gen[10:14]]
+        raised = self.feed(broken, batches)
+        assert raised in ([1, 2, 3, 4], [2, 3, 4])  # at the latest with the batch after it
+        for _ in range(2):
+            with pytest.raises(
+                StatisticsError, match=r"^an earlier batch failed, .*reset\(\).* contain NaN or infinity"
+            ):
+                broken.compute()
+        with pytest.raises(StatisticsError, match=r"failed thus: [^:]*features"):
+            broken.update(gen[:4])
+
+    def test_an_error_of_the_last_batch_stays_too(self, broken: Evaluator, gen: torch.Tensor) -> None:
+        """It is found as the report is made."""
+        assert self.feed(broken, [gen[:4], torch.full_like(gen[:3], 255)]) == []
+        for _ in range(2):
+            with pytest.raises(StatisticsError, match="contain NaN or infinity"):
+                broken.compute()
+        for _ in range(2):
+            with pytest.raises(StatisticsError, match=r"^an earlier batch failed, (?!.*an earlier batch)"):
+                broken.update(gen[:4])
+
+    def test_an_interruption_is_one(self, broken: Evaluator, gen: torch.Tensor, monkeypatch) -> None:
+        def interrupted(inputs: torch.Tensor, wanted) -> dict[str, torch.Tensor]:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(broken._networks.extractor(NET), "forward", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                broken.update(gen[:4])
+        with pytest.raises(StatisticsError, match="failed thus: KeyboardInterrupt"):
+            broken.compute()
+
+    def test_reset_begins_anew(self, broken: Evaluator, gen: torch.Tensor, expected) -> None:
+        assert self.feed(broken, [torch.full_like(gen[:4], 255), gen[:4], gen[:4]])
+        broken.reset()
+        assert self.feed(broken, list(gen.split(4))) == []
+        report = broken.compute()
+        assert report[FD].value == pytest.approx(expected[FD], rel=1e-5)
+        assert report.gen.num_samples == COUNT
+
+    def test_refused_arguments_change_nothing(self, evaluator: Evaluator, gen: torch.Tensor, expected) -> None:
+        evaluator.update(gen[:8])
+        with pytest.raises(UsageError):
+            _update_unchecked(evaluator, gen[8:], labels=[1])
+        with pytest.raises(UsageError):
+            _update_unchecked(evaluator, gen[8:].float())
+        evaluator.update(gen[8:])
+        assert values(evaluator) == pytest.approx(expected, rel=1e-5)
+
+
 def test_reference_that_lacks_what_is_needed(ref: Stats) -> None:
     with pytest.raises(StatisticsError, match=r"hold no moments of inception-v3\.tf2015/2048/tf1-bilinear-299"):
         _without_inception(ref)

@@ -70,6 +70,22 @@ def test_a_copy_from_a_device_goes_beside_the_network():
     ]
 
 
+def test_images_of_another_device_than_the_queues_are_not_given_to_its_streams(monkeypatch):
+    """Streams of one GPU do not wait for what another one does: those images are copied, and waited for."""
+    streams = Recorded()
+    monkeypatch.setattr("genmetrics.engine.hashing.device_queue", lambda device: DeviceQueue(streams))
+    taken = []
+    for own, beside in (("cpu", True), ("cuda:0", False), ("cuda:1", False)):
+        hashing = Hashing(torch.device(own), 1)
+        with hashing.reading(batches()[0]):
+            pass
+        taken.append(any(entry[:2] == ("wait", "back") for entry in streams.log))
+        assert taken[-1] == beside, own
+        assert hashing.digest().hexdigest() == plain(batches()[:1])
+        streams.log.clear()
+        streams.names = iter(("copies", "statistics", "back"))
+
+
 @pytest.mark.gpu
 def test_images_on_a_gpu_may_be_changed_at_once_and_are_not_waited_for():
     hashing = Hashing(torch.device("cuda", 0))

@@ -199,6 +199,27 @@ class TestWhatDoesNotCompare:
             text.startswith("forced: the two sides have different weights_sha256") for text in report[FD].warnings
         )
 
+    def test_other_backends_where_features_are_rounded(self, saved):
+        """Where they are exact, backends agree; where a side is of several, it is not of one."""
+
+        def report(precision, gen, ref):
+            sides = []
+            for path, backend in zip(saved, (gen, ref), strict=True):
+                stats = gm.Stats.load(path)
+                records = {
+                    name: replace(record, precision=precision, backend=backend)
+                    for name, record in stats.extractors.items()
+                }
+                sides.append(replace(stats, extractors=records))
+            return [text for text in gm.evaluate(*sides, ["fid"], extractor=NET)[FD].warnings if "backend" in text]
+
+        assert report("exact", "openvino", "torch") == report("bf16", "torch", "torch") == []
+        assert report("bf16", "torch", None) == []
+        for gen, ref in (("openvino", "torch"), ("torch", "reference"), *[("openvino, torch",) * 2]):
+            [text] = report("bf16", gen, ref)
+            assert f"in bf16 on more than one backend (generated {gen}, reference {ref})" in text
+            assert text.endswith("compute both sides with the same --backend, or with --precision exact")
+
     def test_another_preprocessing(self, pixels, inception_weights, tmp_path):
         few = pixels[1][:3]
         stats = gm.compute_stats(few, ["fid_pytorch_64"], weights=inception_weights)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 
 import pytest
@@ -164,6 +165,34 @@ def test_an_empty_batch_is_no_batch_to_record():
     for _ in range(3):
         assert backend.start(images(0), WANTED)()["pooled"].shape == (0, 8)
     assert not backend._fixed
+
+
+class Noting(Small):
+    """Writes down whether cuDNN would try out its algorithms."""
+
+    def __init__(self, seen: list[bool]) -> None:
+        super().__init__()
+        self.seen = seen
+
+    def forward(self, inputs: Tensor, wanted: tuple[str, ...]) -> dict[str, Tensor]:
+        self.seen.append(torch.backends.cudnn.benchmark)
+        return super().forward(inputs, wanted)
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["recorded", "plain"])
+def test_exact_tries_out_nothing_whatever_the_process_has_chosen(monkeypatch, fails):
+    """In the first batch as in recorded ones, and in those that cannot be recorded."""
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
+    for precision, expected in (("exact", {False}), ("tf32", {True})):  # the other one as the negative control
+        seen: list[bool] = []
+        backend = CudaGraphBackend(lambda seen=seen: Noting(seen).eval(), CPU, precision, Repeater(fails))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", GenmetricsWarning)
+            for count in (2, 2, 2, 3):
+                backend.start(images(count), WANTED)()
+        ReferenceBackend(lambda seen=seen: Noting(seen).eval(), CPU, precision).start(images(1), WANTED)()
+        assert set(seen) == expected
+        assert torch.backends.cudnn.benchmark is True
 
 
 @pytest.mark.gpu

@@ -177,6 +177,16 @@ def test_a_missing_shard_is_seen(folder, gen):
     assert "holds only 19 of the 29 images" in " ".join(report.warnings)
 
 
+def test_backends_of_parts_are_all_named(folder):
+    parts = []
+    for index, backend in enumerate(["openvino", "torch", "openvino, reference", None]):
+        stats = build(folder, shard=Shard(index, 4))
+        parts.append(replace(stats, extractors={NET: replace(stats.extractors[NET], backend=backend)}))
+    assert merge_stats(parts).extractors[NET].backend == "openvino, torch, reference"
+    assert merge_stats(parts[:1]).extractors[NET].backend == "openvino"
+    assert merge_stats(parts[3:]).extractors[NET].backend is None
+
+
 def test_unlike_statistics_are_refused(folder, tmp_path):
     first = build(folder, shard=Shard(0, 2))
     fewer = gm.compute_stats(folder, ["fid"], extractor=NET, shard=Shard(1, 2))

@@ -12,7 +12,7 @@ from genmetrics.engine.plan import Plan, as_typed
 from genmetrics.errors import GenmetricsWarning, StatisticsError
 from genmetrics.extractors.base import locate_weights
 from genmetrics.extractors.weights import file_sha256
-from genmetrics.types import ExtractorRecord, Need, SideRecord, same_features
+from genmetrics.types import ExtractorRecord, Need, SideRecord, joined_backends, same_features
 
 __all__ = ["FORCED", "check_comparable", "check_weights", "decode_note"]
 
@@ -76,8 +76,21 @@ def check_comparable(
                         "give the options with which they were built; --force computes it all the same, with a warning"
                     )
                 texts.append(f"{FORCED}the two sides have {what}; the number compares with no other")
-        cautions[need] = tuple(texts)
+        cautions[need] = (*texts, *_rounded_otherwise(need, ours, theirs))
     return cautions
+
+
+def _rounded_otherwise(need: Need, gen: ExtractorRecord, ref: ExtractorRecord) -> tuple[str, ...]:
+    """What to say where features are rounded, and not by the same code: with ``exact`` they agree to 1e-5 or so."""
+    backends = joined_backends((gen, ref))
+    inexact = [record.precision for record in (gen, ref) if record.precision not in (None, "exact")]
+    if not inexact or backends is None or ", " not in backends:
+        return ()
+    return (
+        f"features of {need.extractor!r} were computed in {inexact[0]} on more than one backend (generated "
+        f"{gen.backend or 'unknown'}, reference {ref.backend or 'unknown'}), each of which rounds in its own way, so "
+        "that part of the number is rounding; compute both sides with the same --backend, or with --precision exact",
+    )
 
 
 def check_weights(records: Mapping[Need, ExtractorRecord], options: Options) -> None:

@@ -15,6 +15,7 @@ from genmetrics.accumulators.build import PATHS
 from genmetrics.accumulators.labels import Labels
 from genmetrics.engine.comparable import check_comparable
 from genmetrics.engine.evaluate import drive, weights_by_extractor
+from genmetrics.engine.feeder import Unbroken
 from genmetrics.engine.feeders import make_feeders
 from genmetrics.engine.hashing import Hashing
 from genmetrics.engine.hints import naming_another_network
@@ -38,6 +39,11 @@ class Evaluator:
     The reference is read, and everything else checked, when the evaluator is made. Under an initialised
     ``torch.distributed`` every rank feeds its own images, as many as it has, and ``compute`` gives all ranks
     the same report; every rank must call it.
+
+    While a network has one batch, the next is taken: an error may be of an earlier ``update`` than the one that raises
+    it. What was fed is then no longer a known set of images, so that after an error out of the networks or the
+    statistics ``update`` and ``compute`` refuse, on a CPU as on a GPU, until ``reset``. Arguments that are refused
+    change nothing.
     """
 
     def __init__(
@@ -120,6 +126,7 @@ class Evaluator:
         needs, batch_size = self._plan.gen_needs, self._options.batch_size_on(self._networks.device)
         self._feeders = make_feeders(needs, self._networks, batch_size, None, self._captions)
         self._labels = Labels()
+        self._unbroken = Unbroken()
         self._content = Hashing(self._networks.device)
         self._own_indices = False
 
@@ -144,8 +151,8 @@ class Evaluator:
         Raises:
             UsageError: if the images are not uint8 of that shape, something comes in another number than the images,
                 indices or labels are no integers, or only some calls give indices.
-            StatisticsError: if a feature is NaN or infinite; on a GPU those of an earlier call may be, and then nothing
-                more is taken before ``reset``.
+            StatisticsError: if a feature is NaN or infinite, of these images or of an earlier call's, or if an earlier
+                call failed; nothing more is taken before ``reset``.
         """
         _check_images(images)
         shard = distributed.current_shard()
@@ -159,20 +166,23 @@ class Evaluator:
         if captions is not None and len(captions) != images.shape[0]:
             raise UsageError(f"{images.shape[0]} images came with {len(captions)} captions")
         self._own_indices = indices is not None
-        if captions is not None:
-            self._captions.update(zip(numbers.tolist(), captions, strict=True))
-        if classes is not None:
-            self._labels.update(classes, numbers)
-        with self._content.reading(images):
-            for feeder in self._feeders:
-                feeder.add(images, numbers, classes)
+        with self._unbroken.doing():
+            if captions is not None:
+                self._captions.update(zip(numbers.tolist(), captions, strict=True))
+            if classes is not None:
+                self._labels.update(classes, numbers)
+            with self._content.reading(images):
+                for feeder in self._feeders:
+                    feeder.add(images, numbers, classes)
 
     def compute(self) -> Report:
         """The report on all images fed since the last ``reset``; feeding may go on afterwards.
 
         Raises:
-            StatisticsError: if there are too few images for a metric.
+            StatisticsError: if there are too few images for a metric, a feature is NaN or infinite, or an ``update``
+                failed.
         """
+        self._unbroken.check()
         content = distributed.merge_over_ranks(self._content.digest())
         if content.num_samples == 0:
             raise StatisticsError("no images were fed; call update(images) before compute()")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterable, Mapping, MutableMapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -14,7 +15,7 @@ from genmetrics.accumulators.base import Accumulator
 from genmetrics.accumulators.build import CAPTIONS, build_accumulator
 from genmetrics.engine.captions import Captions, CaptionValues
 from genmetrics.engine.device_queue import DeviceQueue, device_queue
-from genmetrics.engine.feeder import Feeder
+from genmetrics.engine.feeder import Feeder, Unbroken
 from genmetrics.engine.networks import Networks
 from genmetrics.extractors.backends.base import Pending
 from genmetrics.extractors.base import Extractor
@@ -39,7 +40,8 @@ class FeatureFeeder(Feeder):
     """Feeds images to every network that is needed, and each network's features to their accumulators.
 
     Images of any sizes may follow one another: they are collected after the resize, so that the networks see
-    full batches.
+    full batches. Features come later than their images, and so does an error, which may be of an earlier call: after
+    one nothing more is taken and nothing finished.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class FeatureFeeder(Feeder):
         self.accumulators: dict[Need, Accumulator] = {}
         self._captioned: list[CaptionValues] = []
         self._num_truncated = 0
+        self._unbroken = Unbroken()
         needs = tuple(needs)
         texts = Captions({} if captions is None else captions, sum(need.accumulator == CAPTIONS for need in needs))
         groups: dict[tuple[str, str], list[Need]] = {}
@@ -99,21 +102,45 @@ class FeatureFeeder(Feeder):
         return max((group.num_waiting for group in self._groups), default=0)
 
     def add(self, images: Tensor, indices: Tensor, labels: Tensor | None) -> None:
-        """Feed (n, 3, h, w) uint8 images with their (n,) int64 indices."""
-        on_device = self._queue.upload(images)
-        for group in self._groups:
-            group.add(on_device, indices)
+        """Feed (n, 3, h, w) uint8 images with their (n,) int64 indices.
+
+        Raises:
+            StatisticsError: if a feature of these images or of earlier ones is NaN or infinite, and ever after.
+        """
+        with self._feeding():
+            on_device = self._queue.upload(images)
+            for group in self._groups:
+                group.add(on_device, indices)
 
     def finish(self) -> None:
-        """Bring the last, incomplete batches through the networks."""
-        for group in self._groups:
-            group.flush()
-        self._queue.join()
-        for held in self.accumulators.values():
-            held.settle()
+        """Bring the last, incomplete batches through the networks.
+
+        Raises:
+            StatisticsError: as ``add``.
+        """
+        with self._feeding():
+            for group in self._groups:
+                group.flush()
+            self._queue.join()
+            for held in self.accumulators.values():
+                held.settle()
         if self._captioned:
             of_ranks = distributed.gather(tuple(target.num_truncated for target in self._captioned))
             self._num_truncated = max(sum(counts) for counts in zip(*of_ranks, strict=True))
+
+    def close(self) -> None:
+        """Wait for the batches that are in a network; their features go nowhere."""
+        for group in self._groups:
+            group.drain()
+
+    @contextmanager
+    def _feeding(self) -> Iterator[None]:
+        with self._unbroken.doing():
+            try:
+                yield
+            except BaseException:
+                self.close()
+                raise
 
 
 class _Group:
@@ -160,6 +187,12 @@ class _Group:
             self._start(self._collected)
         while self._running:
             self._take()
+
+    def drain(self) -> None:
+        while self._running:
+            pending, _ = self._running.popleft()
+            with suppress(Exception):  # another error is on its way already, or nobody asks for these
+                pending()
 
     def _start(self, count: int) -> None:
         """Hand the next batch to the network, and take what the one before it gave: it ran until now."""

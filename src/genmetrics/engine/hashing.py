@@ -39,6 +39,7 @@ class Hashing:
             device: where the networks run.
             threads: how many hash; None takes one a core, at most 8, for a GPU and the calling thread alone for a CPU.
         """
+        self._device = device
         self._queue = device_queue(device)
         most = default_workers() if device.type == "cuda" else 0
         self._threads = most if threads is None else threads
@@ -56,7 +57,7 @@ class Hashing:
         Args:
             images: uint8 RGB, on any device; of those on another device than the networks' the caller waits for a copy.
         """
-        if images.device.type == "cuda" and self._queue.launches:
+        if self._queue.launches and images.device == self._device:
             with self._queue.beside(images) as fetched:
                 yield
             self._open.append(self._threads_of().submit(_of_fetched, fetched))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Generator, Iterable
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -140,24 +141,31 @@ def read_source(
     message = source.description
     yield Progress(stage, 0, expected, message)
     # Steps of a generator are made in a pass of their own.
-    for batch in source.batches(shard, spec) if feeders else ():
-        if labels_for and batch.labels is None and len(batch.indices):
-            raise StatisticsError(_missing_labels(labels_for, message))
+    with ExitStack() as ending:
+        batches = source.batches(shard, spec) if feeders else ()
+        # In this order: batches in a network end before what decodes, which holds threads and the container open.
+        if isinstance(batches, Generator):
+            ending.enter_context(closing(batches))
         for feeder in feeders:
-            feeder.add(batch.images, batch.indices, batch.labels)
-        if batch.hash_sum is None:
-            content.update(batch.images, batch.indices)
-        else:  # hashed by the decoding threads
-            content.add(batch.hash_sum, len(batch.indices))
-        if batch.labels is not None:
-            labels.update(batch.labels, batch.indices)
-        skipped.extend(batch.skipped)
-        transparent += batch.num_transparent
-        by_device += batch.num_by_device
-        done = content.num_samples - max((feeder.num_waiting for feeder in feeders), default=0) + len(skipped)
-        yield Progress(stage, done, expected, message)
-    for feeder in feeders:
-        feeder.finish()
+            ending.callback(feeder.close)
+        for batch in batches:
+            if labels_for and batch.labels is None and len(batch.indices):
+                raise StatisticsError(_missing_labels(labels_for, message))
+            for feeder in feeders:
+                feeder.add(batch.images, batch.indices, batch.labels)
+            if batch.hash_sum is None:
+                content.update(batch.images, batch.indices)
+            else:  # hashed by the decoding threads
+                content.add(batch.hash_sum, len(batch.indices))
+            if batch.labels is not None:
+                labels.update(batch.labels, batch.indices)
+            skipped.extend(batch.skipped)
+            transparent += batch.num_transparent
+            by_device += batch.num_by_device
+            done = content.num_samples - max((feeder.num_waiting for feeder in feeders), default=0) + len(skipped)
+            yield Progress(stage, done, expected, message)
+        for feeder in feeders:
+            feeder.finish()
     done = content.num_samples + len(skipped)
     yield Progress(stage, done, done if expected is None else expected, message)
     filled = {need: held for feeder in feeders for need, held in feeder.accumulators.items()}

@@ -21,7 +21,7 @@ from genmetrics.engine.sides import Side
 from genmetrics.errors import StatisticsError, UsageError
 from genmetrics.sources.base import ImageSource
 from genmetrics.stats.stats import Stats
-from genmetrics.types import ExtractorRecord, Need, Progress, SideRecord, Stage
+from genmetrics.types import ExtractorRecord, Need, Progress, SideRecord, Stage, joined_backends
 
 __all__ = ["PreparedSide", "bind_side", "joined_record", "prepare_side"]
 
@@ -219,8 +219,8 @@ def joined_record(records: Sequence[ExtractorRecord]) -> ExtractorRecord:
     preprocess: dict[str, Mapping[str, object]] = {}
     for record in records:
         preprocess |= {key: spec for key, spec in record.preprocess.items() if not preprocess.get(key)}
-    backends = ", ".join(dict.fromkeys(record.backend for record in records if record.backend is not None))
-    return ExtractorRecord(first("weights_sha256"), first("official"), first("precision"), preprocess, backends or None)
+    backends = joined_backends(records)
+    return ExtractorRecord(first("weights_sha256"), first("official"), first("precision"), preprocess, backends)
 
 
 def _mixed_side(given: Stats, images: Stats) -> SideRecord:

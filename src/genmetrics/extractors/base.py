@@ -15,7 +15,7 @@ from genmetrics.errors import UsageError
 from genmetrics.extractors import EXTRACTORS
 from genmetrics.extractors.backends.base import Pending
 from genmetrics.extractors.weights import WeightsFile
-from genmetrics.precision import computing_at
+from genmetrics.precision import choosing_algorithms, computing_at
 from genmetrics.preprocess.spec import Preprocess, get_preprocess
 from genmetrics.registry import load_target
 from genmetrics.types import BackendChoice, ExtractorInfo, Precision
@@ -133,7 +133,8 @@ class Extractor(ABC):
             UsageError: if an output does not exist.
         """
         self._check_wanted(wanted)
-        with torch.inference_mode(), computing_at(self.precision, self.device):
+        search = False if self.precision == "exact" else None
+        with torch.inference_mode(), computing_at(self.precision, self.device), choosing_algorithms(search):
             outputs = self.forward(inputs, wanted)
         found = {name: outputs[name].to(torch.float32) for name in wanted}
         return lambda: found

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor, nn
 
-from genmetrics.errors import DependencyError
+from genmetrics.errors import DependencyError, WeightsError
 from genmetrics.extractors import EXTRACTORS
 from genmetrics.extractors.base import Extractor
 from genmetrics.extractors.hub_files import HubFile
@@ -19,6 +19,7 @@ from genmetrics.extractors.weights import (
     PublishedWeights,
     WeightsFile,
     fetch_weights,
+    file_sha256,
     find_weights,
     fresh_module,
     load_state_dict,
@@ -178,9 +179,25 @@ class PublishedExtractor(Extractor):
 
     @torch.inference_mode(mode=False)  # weights made inside could not be folded or moved outside
     def read_network(self) -> nn.Module:
-        """The network with the weights of the file, in evaluation on the CPU."""
+        """The network with the weights of the file, in evaluation on the CPU.
+
+        Raises:
+            WeightsError: if the file is damaged, does not fit, or is another by now than when it was found.
+        """
+        self._check_unchanged()
         state = self.relabelled(load_state_dict(self.weights.path, self.name))
+        self._check_unchanged()  # nor while it was read
         return fresh_module(self.make, state, self.weights.path, self.name)
+
+    def _check_unchanged(self) -> None:
+        """A network is read anew for other outputs or another device: its record would name the wrong weights."""
+        found = file_sha256(self.weights.path)
+        if found != self.weights.sha256:
+            raise WeightsError(
+                f"the weights '{self.weights.path}' of extractor {self.name!r} have changed while they were in use "
+                f"(sha256 {self.weights.sha256}, now {found}); features of both would be mixed. Start again, with a "
+                "file that stays as it is"
+            )
 
     @classmethod
     def make(cls) -> nn.Module:

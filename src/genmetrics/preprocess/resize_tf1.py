@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import torch
@@ -43,8 +42,8 @@ def resize_tf1_bilinear(
         for plane, target in zip(images.flatten(0, 1).numpy(), out.flatten(0, 1).numpy(), strict=True):
             resizer(plane, target)
         return out
-    top, bottom, down = _positions_on(images.device, images.shape[2], size[0])
-    low, high, across = _positions_on(images.device, images.shape[3], size[1])
+    top, bottom, down = _Positions.of(images.shape[2], size[0]).on(images.device)
+    low, high, across = _Positions.of(images.shape[3], size[1]).on(images.device)
     if images.shape[2] > 2 * size[0]:
         upper = _interpolate_columns(images.index_select(2, top), low, high, across)
         lower = _interpolate_columns(images.index_select(2, bottom), low, high, across)
@@ -122,14 +121,10 @@ class _Positions:
         low = np.minimum(floor.astype(np.int64), length - 1)
         return cls(low, np.minimum(low + 1, length - 1), position - floor)
 
-
-@lru_cache(maxsize=64)
-def _positions_on(device: torch.device, length: int, out: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The same on a device; kept, since each copy to a GPU would have every batch wait."""
-    found = _Positions.of(length, out)
-    with torch.inference_mode(False):  # else they could be used in that mode only
-        low, high, fraction = (torch.from_numpy(table).to(device) for table in (found.low, found.high, found.fraction))
-    return low, high, fraction
+    def on(self, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+        """The three as tensors on a device."""
+        low, high, fraction = (torch.from_numpy(table).to(device) for table in (self.low, self.high, self.fraction))
+        return low, high, fraction
 
 
 def resize_tf1_bilinear_by_torch(

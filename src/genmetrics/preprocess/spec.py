@@ -103,15 +103,13 @@ class Preprocess:
     cover: int | None = None
     crop_rounding: CropRounding = "round"
 
-    def __call__(
-        self, images: UInt8[Tensor, "n 3 h w"], threads: int | None = None
-    ) -> Float32[Tensor, "n 3 out_h out_w"]:
-        """Carry it out on the images' own device; the same numbers for any number of threads.
+    def __call__(self, images: UInt8[Tensor, "n 3 h w"]) -> Float32[Tensor, "n 3 out_h out_w"]:
+        """Carry it out on the images' own device; a CPU uses as many threads as torch computes with.
+
+        The numbers are the same for any number of threads.
 
         Args:
             images: (n, 3, h, w) uint8 RGB, 0..255.
-            threads: how many a CPU uses, the calling one included. None takes as many as torch computes with, which is
-                right where a network waits for the result; where one computes meanwhile, give 1.
         """
         if self.crop is not None:
             images = _centre_square(images, self.crop)
@@ -122,7 +120,7 @@ class Preprocess:
         if images.device.type == "cpu" and self._is_one_by_one():
             out = _empty(shape, images.device)
             work = partial(self._one_by_one, images, out.numpy())
-            share_out(images.shape[0], torch.get_num_threads() if threads is None else threads, work)
+            share_out(images.shape[0], torch.get_num_threads(), work)
             return out
         budget = _CPU_PIXELS if images.device.type == "cpu" else _GPU_PIXELS
         step = max(1, budget // (images.shape[2] * images.shape[3]))

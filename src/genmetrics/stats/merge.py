@@ -14,7 +14,7 @@ from genmetrics.accumulators.build import NO_FEATURES
 from genmetrics.accumulators.labels import Labels
 from genmetrics.errors import StatisticsError
 from genmetrics.stats.stats import Stats, describe_need
-from genmetrics.types import ExtractorRecord, Need, Part, SideRecord
+from genmetrics.types import ExtractorRecord, Need, Part, SideRecord, joined_backends
 
 __all__ = ["merge_stats"]
 
@@ -215,4 +215,4 @@ def _merged_labels(
 
 def _merged_record(records: Sequence[ExtractorRecord]) -> ExtractorRecord:
     preprocess = {key: value for record in records for key, value in record.preprocess.items()}
-    return replace(records[0], preprocess=preprocess)
+    return replace(records[0], preprocess=preprocess, backend=joined_backends(records))

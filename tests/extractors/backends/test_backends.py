@@ -5,17 +5,19 @@ from __future__ import annotations
 import gc
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 import weakref
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 import genmetrics as gm
-from genmetrics.errors import DependencyError, DeviceError, StatisticsError, UsageError
-from genmetrics.extractors.backends import choose, openvino_backend
+from genmetrics.errors import DependencyError, DeviceError, StatisticsError, UsageError, WeightsError
+from genmetrics.extractors.backends import choose, lowering, openvino_backend
 from genmetrics.extractors.backends.lowering import CannotLowerError, lower
 from genmetrics.extractors.base import Extractor, load_extractor
 
@@ -77,6 +79,22 @@ def test_bf16_is_near_and_not_exact(name, backend, inputs, published, inception_
     print(name, backend, errors)
     assert max(errors.values()) < 0.2
     assert max(errors.values()) > 1e-4
+
+
+@pytest.mark.parametrize("name", WANTED)
+def test_bf16_is_of_convolutions_alone(name, inputs, inception_weights):
+    """What is behind the pooling is float32's, and so are the means: bfloat16 would have eight bits of them."""
+    if not openvino_backend.has_bf16():
+        pytest.skip("this processor has no bfloat16 instructions; run on one that has (AVX-512 BF16, AMX)")
+    extractor = _loaded(name, inception_weights, "bf16", "openvino")
+    pooled = "2048" if name.startswith("inception") else "1280"
+    found = extractor.run(inputs[name], (pooled, "logits"))
+    network = extractor.network
+    layer = network.fc if name.startswith("inception") else network._fc
+    expected = torch.nn.functional.linear(found[pooled].double(), layer.weight.double(), layer.bias.double())
+    print(name, _apart(found["logits"], expected.float()))
+    assert _apart(found["logits"], expected.float()) < 1e-5
+    assert not torch.equal(found[pooled], found[pooled].bfloat16().float())
 
 
 @pytest.mark.parametrize("precision", ["exact", "bf16"])
@@ -151,6 +169,28 @@ def test_the_published_network_can_be_had_after_it_was_compiled(inputs, publishe
     assert torch.equal(again, published["efficientnet-lite0.in1k"]["1280"])
 
 
+@pytest.mark.parametrize("backend", ["openvino", "torch", "reference"])
+def test_weights_that_change_under_an_extractor_are_refused(backend, inputs, inception_weights, tmp_path):
+    """Other outputs, or another device, take the network from its file again."""
+    path, images = tmp_path / "w.pth", inputs["inception-v3.tf2015"][:1]
+    path.write_bytes(inception_weights.read_bytes())
+    extractor = _loaded("inception-v3.tf2015", path, "exact", backend)
+    extractor.run(images, ("64",))
+    os.utime(path)  # the same bytes are the same weights
+    extractor.to(CPU, "exact", backend)
+    extractor.run(images, ("64",))
+    state = torch.load(path, weights_only=True)
+    state["Mixed_5b.branch1x1.conv.weight"] *= 1.01
+    torch.save(state, path)
+
+    def again():
+        extractor.to(CPU, "exact", backend)
+        extractor.run(images, ("64",))
+
+    with pytest.raises(WeightsError, match=rf"'{re.escape(str(path))}' of extractor .* have changed while they were"):
+        again()
+
+
 class _Unusual(torch.nn.Module):
     def forward(self, x, wanted):
         return {"x": torch.erf(x).flatten(1)}
@@ -184,9 +224,9 @@ def test_features_that_differ_from_torchs_are_refused(monkeypatch):
     assert openvino_backend.OpenVINOBackend(_Plain, "exact").start(torch.ones(1, 3, 8, 8), ("x",))()
     true_lower = openvino_backend.lower
 
-    def wrong(*arguments):
-        model, outputs = true_lower(*arguments)
-        return model, [1.001 * output for output in outputs]
+    def wrong(*arguments, **options):
+        lowered = true_lower(*arguments, **options)
+        return lowered._replace(outputs=[1.001 * output for output in lowered.outputs])
 
     monkeypatch.setattr(openvino_backend, "lower", wrong)
     with pytest.raises(DeviceError, match=r"other features 'x' than torch on a test image \(relative difference 0.001"):
@@ -224,6 +264,143 @@ def test_nothing_is_reported_to_openvinos_makers(tmp_path):
     # The negative control: what it does where nobody keeps it from it, if it is there at all.
     if importlib.util.find_spec("openvino_telemetry") is not None:
         assert run("openvino")[0] == ["True", "True"]
+
+
+class _Exchanging(torch.nn.Module):
+    """Right for one image, and for any batch whose images are alike."""
+
+    def forward(self, x, wanted):
+        return {"x": x.flatten(1)}
+
+
+@pytest.mark.parametrize(("precision", "share"), [("exact", 1e-3), ("bf16", 1.0)])
+@pytest.mark.parametrize("places", [[0, 2, 1, 3], [1, 2, 3, 0], [0, 1, 2, 2], [0, 0, 2, 3]], ids=str)
+def test_images_that_mix_in_a_batch_are_refused(monkeypatch, precision, share, places):
+    """An engine in which an image's features are, wholly or in part, those of another place."""
+    if precision == "bf16" and not openvino_backend.has_bf16():
+        pytest.skip("this processor has no bfloat16 instructions; run on one that has (AVX-512 BF16, AMX)")
+    openvino_backend.OpenVINOBackend(_Exchanging, precision).start(torch.ones(1, 3, 8, 8), ("x",))()
+    true_lower, ops = openvino_backend.lower, lowering.ops
+
+    def mixing(*arguments, **options):
+        lowered = true_lower(*arguments, **options)
+        model = lowered.model
+        last = model.outputs[0].get_node().input_value(0)
+        other = ops.gather(last, ops.constant(places), ops.constant(0))
+        factors = [ops.constant(np.array(factor, np.float32)) for factor in (1 - share, share)]
+        mixed = ops.add(ops.multiply(last, factors[0]), ops.multiply(other, factors[1]))
+        return lowered._replace(model=lowering.openvino.Model([mixed], model.get_parameters(), "mixed"))
+
+    monkeypatch.setattr(openvino_backend, "lower", mixing)
+    with pytest.raises(DeviceError, match="other features 'x' than torch on a test image"):
+        openvino_backend.OpenVINOBackend(_Exchanging, precision).start(torch.ones(1, 3, 8, 8), ("x",))
+
+
+def test_an_error_in_the_engines_thread_is_raised_where_the_features_are_asked_for(monkeypatch):
+    """Uncaught there, it would end the process, or be told of another batch."""
+    backend = openvino_backend.OpenVINOBackend(_Plain, "exact")
+    whole = backend.start(torch.ones(6, 3, 8, 8), ("x",))()["x"]
+    [compiled] = backend._compiled.values()
+    with monkeypatch.context() as patch:
+        patch.setattr(compiled, "_widths", [5])
+        pending = backend.start(torch.ones(6, 3, 8, 8), ("x",))
+        with pytest.raises(ValueError, match="could not broadcast"):
+            pending()
+    assert torch.equal(backend.start(torch.ones(6, 3, 8, 8), ("x",))()["x"], whole)
+
+
+def test_features_that_never_come_are_missed():
+    backend = openvino_backend.OpenVINOBackend(_Plain, "exact")
+    backend.start(torch.ones(6, 3, 8, 8), ("x",))()
+    [compiled] = backend._compiled.values()
+    compiled._queue.set_callback(lambda request, userdata: None)
+    with pytest.raises(DeviceError, match=r"gave no features for 6 of 6 images; use '--backend torch'"):
+        backend.start(torch.ones(6, 3, 8, 8), ("x",))()
+
+
+_LITE = """
+import sys, torch
+from genmetrics.extractors.base import load_extractor
+extractor = load_extractor("efficientnet-lite0.in1k")
+extractor.to(torch.device("cpu"), "exact", {backend!r})
+images = torch.zeros(64, 3, 224, 224)
+extractor.run(images[:1], ("1280",))
+"""
+
+
+def _ended(code: str, backend: str = "openvino") -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", _LITE.format(backend=backend) + code]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("sys.exit(3)", 3),
+        ("raise ValueError", 1),
+        ("del extractor, pending; sys.exit(3)", 3),
+    ],
+)
+def test_the_interpreter_ends_as_it_would_while_a_batch_is_in_the_network(code, expected):
+    ended = _ended("pending = extractor.start(images, ('1280',)); " + code)
+    assert (ended.returncode, "FATAL" in ended.stderr) == (expected, False), ended.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="forks are safe nowhere else; run on Linux")
+def test_a_forked_process_is_told_and_does_not_hang():
+    """Neither with a network that ran before nor with one of its own."""
+    code = """
+import multiprocessing
+from genmetrics.errors import DeviceError
+
+def work():
+    other = load_extractor("efficientnet-lite0.in1k")
+    other.to(torch.device("cpu"), "exact", "openvino")
+    for one in (extractor, other):
+        try:
+            one.run(images[:1], ("1280",))
+        except DeviceError as error:
+            assert 'by the method "spawn"' in str(error)
+        else:
+            sys.exit(4)
+    sys.exit(5)
+
+process = multiprocessing.get_context("fork").Process(target=work)
+process.start()
+process.join(30)
+process.kill()
+extractor.run(images[:1], ("1280",))
+sys.exit(process.exitcode)
+"""
+    assert _ended(code).returncode == 5
+
+
+@pytest.mark.parametrize(
+    ("files", "text"),
+    [
+        ({"__init__": "__version__ = '2024.2.0-1-x'", "opset13": ""}, r"openvino 2024\.2\.0-1-x cannot be used"),
+        ({"__init__": "__version__ = '2025.0.0-1-x'"}, r"ModuleNotFoundError: No module named 'openvino\.opset13'"),
+        ({"__init__": "raise OSError('libopenvino.so: no such file')"}, r"\(OSError: libopenvino.so: no such file\)"),
+    ],
+    ids=["old", "half", "broken"],
+)
+def test_an_openvino_that_cannot_be_used_is_no_traceback(files, text, tmp_path, monkeypatch):
+    (tmp_path / "openvino").mkdir()
+    for name, code in files.items():
+        (tmp_path / "openvino" / f"{name}.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(choose.platform, "machine", lambda: "x86_64")
+    for name in [*sys.modules]:
+        if name.split(".")[0] == "openvino" or name.startswith("genmetrics.extractors.backends.openvino_"):
+            monkeypatch.delitem(sys.modules, name)
+    name = choose.backend_name("auto", CPU, "exact")
+    with pytest.raises(DependencyError, match=text) as caught:
+        choose.make_backend(name, _Plain, CPU, "exact")
+    assert "needed is openvino>=2025.0" in str(caught.value) and "use '--backend torch'" in str(caught.value)
+    # Nothing of it stays, so that another may be put in its place.
+    for name in [*sys.modules]:
+        if name.split(".")[0] == "openvino":
+            del sys.modules[name]
 
 
 class TestChoice:

@@ -30,7 +30,7 @@ def backend_name(choice: BackendChoice, device: torch.device, precision: Precisi
         precision: how exactly.
 
     Raises:
-        DependencyError: if OpenVINO is asked for and not installed.
+        DependencyError: if OpenVINO is asked for and not installed, or is taken and too old or broken.
         UsageError: if it is asked for on another device than the CPU, or at a precision that it does not have here.
     """
     if choice in ("torch", "reference"):
@@ -67,6 +67,9 @@ def make_backend(name: str, make: MakeNetwork, device: torch.device, precision: 
         make: makes the network.
         device: where it runs.
         precision: how exactly.
+
+    Raises:
+        DependencyError: if the installed OpenVINO is too old or broken.
     """
     if name == "openvino":
         from genmetrics.extractors.backends.openvino_backend import OpenVINOBackend

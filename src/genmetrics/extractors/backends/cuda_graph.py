@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 import torch
@@ -21,6 +20,7 @@ from torch import Tensor
 from genmetrics.errors import GenmetricsWarning
 from genmetrics.extractors.backends.base import Backend, MakeNetwork, Pending
 from genmetrics.extractors.backends.torch_backend import TorchBackend
+from genmetrics.precision import choosing_algorithms
 from genmetrics.types import Precision
 
 __all__ = ["Capture", "CudaCapture", "CudaGraphBackend", "Recorded"]
@@ -93,7 +93,7 @@ class CudaGraphBackend(Backend):
         """
         self._plain = TorchBackend(make, device, precision)
         self._capture = CudaCapture(device, search=precision != "exact") if capture is None else capture
-        self._device = device
+        self._exact = precision == "exact"
         self._seen: set[tuple[tuple[str, ...], torch.Size]] = set()
         self._fixed: dict[tuple[tuple[str, ...], torch.Size], _Fixed] = {}
         self._notes: tuple[str, ...] = ()
@@ -109,6 +109,11 @@ class CudaGraphBackend(Backend):
         Raises:
             GenmetricsWarning: as a warning, if the network cannot be recorded; it then runs plainly.
         """
+        # Batches that run plainly, too: the first of each shape, and all where nothing can be recorded.
+        with choosing_algorithms(False if self._exact else None):
+            return self._started(inputs, wanted)
+
+    def _started(self, inputs: Tensor, wanted: tuple[str, ...]) -> Pending:
         key = (wanted, inputs.shape[1:])
         if key not in self._seen or self._notes or len(inputs) == 0:
             self._seen.add(key)
@@ -191,7 +196,7 @@ class CudaCapture(Capture):
 
     def record(self, run: Run) -> Recorded:
         """Record what the function launches."""
-        with torch.cuda.device(self._device), _algorithms(self._search):
+        with torch.cuda.device(self._device), choosing_algorithms(self._search):
             before = torch.cuda.current_stream()
             aside: torch.cuda.Stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
             aside.wait_stream(before)
@@ -228,14 +233,3 @@ class _CudaGraph(Recorded):
     def end(self) -> None:
         self._done = torch.cuda.Event()  # type: ignore[no-untyped-call]
         self._done.record(torch.cuda.current_stream(self._device))
-
-
-@contextmanager
-def _algorithms(search: bool) -> Iterator[None]:
-    """Whether cuDNN tries out its algorithms inside; the switch is the process's and is put back."""
-    before = torch.backends.cudnn.benchmark
-    torch.backends.cudnn.benchmark = search
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.benchmark = before

@@ -18,42 +18,68 @@ from torch import Tensor, nn
 from genmetrics.extractors.backends.openvino_package import openvino
 from genmetrics.extractors.backends.openvino_package import operations as ops
 
-__all__ = ["CannotLowerError", "Lowered", "lower"]
+__all__ = ["CannotLowerError", "Head", "Lowered", "lower"]
 
 
 class CannotLowerError(Exception):
     """The network calls a function for which there is no translation; the text names it."""
 
 
+Head = Callable[[Tensor], Tensor]
+
+
 class Lowered(NamedTuple):
     """A translated network.
 
     Attributes:
-        model: with one output for each wanted one, in that order; its weights are the network's, not copies.
-        outputs: what torch gave for the example.
+        model: its weights are the network's, not copies.
+        outputs: what torch gave for the example, for each wanted output.
+        heads: of which of the model's outputs each wanted one is made, and by what function in torch; None where it is
+            that output.
     """
 
     model: Any
     outputs: list[Tensor]
+    heads: list[tuple[int, Head | None]]
 
 
-def lower(network: nn.Module, example: Float32[Tensor, "1 c h w"], batch_size: int, wanted: Sequence[str]) -> Lowered:
+def lower(
+    network: nn.Module,
+    example: Float32[Tensor, "n c h w"],
+    batch_size: int,
+    wanted: Sequence[str],
+    *,
+    heads_in_torch: bool = False,
+) -> Lowered:
     """Translate a network for batches of one size.
 
     Args:
         network: maps (n, c, h, w) float32 and the wanted names to a tensor each, on the CPU and in evaluation.
-        example: one input, on which the network is run.
+        example: inputs, of any number, on which the network is run.
         batch_size: of the model, which takes no other.
         wanted: names of outputs.
+        heads_in_torch: end the model where the first product with a matrix begins, and leave what follows to torch.
 
     Raises:
         CannotLowerError: if the network uses what cannot be translated.
     """
     parameter = ops.parameter([batch_size, *example.shape[1:]], np.float32, name="images")
     with torch.no_grad():
-        outputs = network(_Recorded.of(example, parameter), wanted)
-    model = openvino.Model([outputs[name].node for name in wanted], [parameter], "network")
-    return Lowered(model, [outputs[name].plain() for name in wanted])
+        found = network((_Headed if heads_in_torch else _Recorded).of(example, parameter), wanted)
+    nodes: list[Any] = []
+    heads: list[tuple[int, Head | None]] = []
+    for name in wanted:
+        node, head = found[name].node, None
+        if isinstance(node, _Later):
+            node, head = node
+            known = next((place for place, other in enumerate(nodes) if other is node), None)
+            if known is not None:
+                heads.append((known, head))
+                continue
+        heads.append((len(nodes), head))
+        nodes.append(node)
+    model = openvino.Model(nodes, [parameter], "network")
+    return Lowered(model, [found[name].plain() for name in wanted], heads)
 
 
 class _Recorded(Tensor):
@@ -61,9 +87,9 @@ class _Recorded(Tensor):
 
     node: Any
 
-    @staticmethod
-    def of(values: Tensor, node: Any) -> _Recorded:
-        recorded: _Recorded = values.as_subclass(_Recorded)
+    @classmethod
+    def of(cls, values: Tensor, node: Any) -> _Recorded:
+        recorded: _Recorded = values.as_subclass(cls)
         recorded.node = node
         return recorded
 
@@ -87,6 +113,8 @@ class _Recorded(Tensor):
                 return found
             # What works in place gives back its argument, which goes on to stand for its old node: this is another.
             found = found.as_subclass(Tensor)
+        if cls._is_head(func, args):
+            return cls.of(found, _later(func, args, kwargs))
         translate = _TRANSLATIONS.get(func.__name__)
         if translate is None:
             raise CannotLowerError(f"no translation of torch's {func.__name__!r}")
@@ -97,6 +125,38 @@ class _Recorded(Tensor):
                 f"torch's {func.__name__!r} was translated to another shape than {tuple(found.shape)}"
             )
         return cls.of(found, node)
+
+    @classmethod
+    def _is_head(cls, func: Callable[..., Any], args: tuple[Any, ...]) -> bool:
+        """Whether this function is left to torch."""
+        return False
+
+
+class _Later(NamedTuple):
+    """A node, and what torch makes of its values."""
+
+    node: Any
+    head: Head
+
+
+class _Headed(_Recorded):
+    """One whose products with matrices, and what follows them, are left to torch."""
+
+    @classmethod
+    def _is_head(cls, func: Callable[..., Any], args: tuple[Any, ...]) -> bool:
+        late = any(isinstance(value, _Recorded) and isinstance(value.node, _Later) for value in args)
+        return late or func.__name__ in _PRODUCTS
+
+
+def _later(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Later:
+    places = [place for place, value in enumerate(args) if isinstance(value, _Recorded)]
+    if len(places) != 1 or any(isinstance(value, _Recorded) for value in kwargs.values()):
+        raise CannotLowerError(f"no translation of torch's {func.__name__!r} of several values behind a product")
+    before, after = args[: places[0]], args[places[0] + 1 :]
+    node = args[places[0]].node
+    if not isinstance(node, _Later):
+        return _Later(node, lambda values: func(*before, values, *after, **kwargs))
+    return _Later(node.node, lambda values: func(*before, node.head(values), *after, **kwargs))
 
 
 def _node(value: Tensor) -> Any:
@@ -230,7 +290,9 @@ def _same(found: Tensor, x: Tensor, *_args: Any, **_kwargs: Any) -> Any:
     return _node(x)
 
 
-#: By the name of torch's function: from what it gave on tensors without storage, and its arguments, to a node.
+#: Functions that multiply by a matrix.
+_PRODUCTS = ("linear", "matmul", "__matmul__")
+#: By the name of torch's function: from what it gave on the example, and its arguments, to a node.
 _TRANSLATIONS: Mapping[str, Callable[..., Any]] = {
     "__add__": _add,
     "add": _add,

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from genmetrics.extractors.backends.base import Backend, MakeNetwork, Pending
 from genmetrics.extractors.backends.folding import fold_norms
-from genmetrics.precision import computing_at
+from genmetrics.precision import choosing_algorithms, computing_at
 from genmetrics.types import Precision
 
 __all__ = ["ReferenceBackend", "TorchBackend", "prepared"]
@@ -28,7 +28,8 @@ class ReferenceBackend(Backend):
 
     def start(self, inputs: Float32[Tensor, "n c h w"], wanted: tuple[str, ...]) -> Pending:
         """Compute at once; on a GPU that is to put it into the stream."""
-        with torch.inference_mode(), computing_at(self._precision, self._device):
+        search = False if self._precision == "exact" else None
+        with torch.inference_mode(), computing_at(self._precision, self._device), choosing_algorithms(search):
             found = self._network(inputs, wanted)
         outputs = {name: found[name].to(torch.float32) for name in wanted}
         return lambda: outputs
