@@ -15,7 +15,7 @@ import sys
 import numpy as np
 import torch
 
-from genmetrics.preprocess.spec import get_preprocess
+from genmetrics.preprocess.spec import Preprocess, get_preprocess
 from harness import ROOT, Timing, compared, in_turn, save
 
 sys.path.insert(0, str(ROOT / "tests"))
@@ -57,9 +57,11 @@ def measure(size: int, count: int, rounds: int) -> list[dict[str, object]]:
         return (torch.from_numpy(resized).permute(0, 3, 1, 2) - 128) / 128
 
     timings = in_turn(
-        {OURS: lambda: tf1(images, 1), TORCH_FIDELITY: of_torch_fidelity, TWO: lambda: tf1(images, 2)}, rounds
+        {OURS: lambda: tf1(images), TORCH_FIDELITY: of_torch_fidelity, TWO: lambda: in_two_threads(tf1, images)}, rounds
     )
-    pillow = in_turn({OURS: lambda: clean(images, 1), CLEAN_FID: of_clean_fid, TWO: lambda: clean(images, 2)}, rounds)
+    pillow = in_turn(
+        {OURS: lambda: clean(images), CLEAN_FID: of_clean_fid, TWO: lambda: in_two_threads(clean, images)}, rounds
+    )
     batch = f"{count} images of {size} x {size}"
     return [
         row(f"TF1's bilinear, {batch}, one thread", timings, OURS, TORCH_FIDELITY, count, TARGETS.get(size)),
@@ -67,6 +69,15 @@ def measure(size: int, count: int, rounds: int) -> list[dict[str, object]]:
         row(f"Pillow's bicubic on float channels, {batch}, one thread", pillow, OURS, CLEAN_FID, count),
         row(f"Pillow's bicubic on float channels, {batch}, two threads beside one", pillow, TWO, OURS, count),
     ]
+
+
+def in_two_threads(preprocess: Preprocess, images: torch.Tensor) -> torch.Tensor:
+    """It takes as many threads as torch does."""
+    torch.set_num_threads(2)
+    try:
+        return preprocess(images)
+    finally:
+        torch.set_num_threads(1)
 
 
 def row(
