@@ -222,10 +222,16 @@ def cell(value: object) -> str:
     return str(value).replace("|", "/")
 
 
+def drawn(compared: Mapping[str, Sequence[Row]]) -> dict[str, list[Row]]:
+    """Of all comparisons those that have something to reach; all would be more than one can look at."""
+    chosen = {name: [row for row in rows if "ratio" in row.get("targets", {})] for name, rows in compared.items()}
+    return chosen if any(chosen.values()) else {name: list(rows) for name, rows in compared.items()}
+
+
 def in_words(compared: Mapping[str, Sequence[Row]]) -> str:
     """What the picture shows, for those who do not see it."""
     parts = []
-    for name, rows in compared.items():
+    for name, rows in drawn(compared).items():
         if rows:
             ratios = [row["ratio"] for row in rows]
             parts.append(f"{name.replace('_', ' ')} {min(ratios):.2g} to {max(ratios):.2g}")
@@ -241,12 +247,13 @@ def draw(results: Mapping[str, Mapping[str, Any]]) -> None:
     matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "genmetrics", "font.size": 9})
     from matplotlib import pyplot
 
-    bars = [(name, row) for name, result in results.items() for row in result["rows"] if "ratio" in row]
+    compared = {name: [row for row in result["rows"] if "ratio" in row] for name, result in results.items()}
+    bars = [(name, row) for name, rows in drawn(compared).items() for row in rows]
     if not bars:
         PICTURE.unlink(missing_ok=True)
         return
     grey, colours = "#808080", ("#2a7fb8", "#c2702a")
-    figure_, axes = pyplot.subplots(figsize=(10, 0.8 + 0.27 * len(bars)), layout="constrained")
+    figure_, axes = pyplot.subplots(figsize=(12, 0.8 + 0.27 * len(bars)), layout="constrained")
     stages = list(dict.fromkeys(name for name, _ in bars))
     for position, (name, row) in enumerate(bars):
         colour = colours[stages.index(name) % 2]
@@ -256,7 +263,7 @@ def draw(results: Mapping[str, Mapping[str, Any]]) -> None:
         if wanted := row.get("targets", {}).get("ratio"):
             limit = float(wanted.split()[-1])
             axes.plot([limit, limit], [position - 0.4, position + 0.4], color=grey, linewidth=2)
-    labels = [f"{name.replace('_', ' ')}: {row['ours']['name']} / {row['peer']['name']}" for name, row in bars]
+    labels = [f"{row['what']} / {row['peer']['name'].partition(',')[0]}" for _, row in bars]
     axes.set_yticks(range(len(bars)), labels, color=grey)
     axes.invert_yaxis()
     axes.set_xscale("log")
@@ -269,9 +276,7 @@ def draw(results: Mapping[str, Mapping[str, Any]]) -> None:
     ]
     axes.set_xticks(ticks, [f"{value:g}" for value in ticks], color=grey)
     axes.minorticks_off()
-    axes.set_xlabel(
-        "times faster than the peer (logarithmic; thin line: smallest to largest, upright mark: target)", color=grey
-    )
+    axes.set_xlabel("times faster (thin line: smallest to largest; upright mark: target)", color=grey)
     axes.tick_params(colors=grey)
     axes.spines[:].set_visible(False)
     figure_.savefig(PICTURE, transparent=True, metadata={"Date": None})
