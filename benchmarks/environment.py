@@ -17,7 +17,12 @@ def environment() -> dict[str, object]:
     return {
         "date": time.strftime("%Y-%m-%d"),
         "versions": versions(),
-        "hardware": {"cores": os.cpu_count(), "machine": platform.machine(), "processor": _processor()},
+        "hardware": {
+            "cores": os.cpu_count(),
+            "threads": int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)),
+            "machine": platform.machine(),
+            "processor": _processor(),
+        },
     }
 
 

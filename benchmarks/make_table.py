@@ -137,6 +137,8 @@ def conditions(result: Mapping[str, Any]) -> str:
     """On what machine, with what, and when."""
     hardware = result["hardware"]
     machine = f"{hardware['cores']} cores of {hardware['processor'] or hardware['machine']}"
+    if hardware.get("threads", hardware["cores"]) != hardware["cores"]:
+        machine += f" (of which {hardware['threads']} used, OMP_NUM_THREADS)"
     machine = f"{result['device']}, {machine}" if result.get("device") else machine
     return f"{machine}, torch {result['versions'].get('torch', '?')}, {result['date']}."
 

@@ -14,14 +14,14 @@ from genmetrics.engine.networks import Networks
 from genmetrics.engine.options import Options
 from genmetrics.engine.plan import Plan, could_meet, make_plan
 from genmetrics.engine.prepare import bind_side, joined_record, prepare_side
+from genmetrics.engine.provenance import with_provenance
 from genmetrics.engine.sides import Side, SourceLike, open_side
 from genmetrics.errors import StatisticsError, UsageError
 from genmetrics.extractors import EXTRACTORS
 from genmetrics.metrics.base import Metric
-from genmetrics.precision_effect import effect_of, family_of
 from genmetrics.report.report import Report
 from genmetrics.stats.stats import Stats
-from genmetrics.types import UNKNOWN, ExtractorRecord, MetricResult, Need, Precision, Progress, Stage
+from genmetrics.types import UNKNOWN, ExtractorRecord, MetricResult, Need, Progress, Stage
 from genmetrics.versions import versions
 
 __all__ = ["build_report", "iter_compute_stats", "iter_evaluate", "merged_cautions"]
@@ -184,7 +184,7 @@ def build_report(
             forced = any(text.startswith(FORCED) for text in known)
             result = replace(found, warnings=(*found.warnings, *known), protocol=replace(found.protocol, forced=forced))
             behind = [(need.extractor, of_side[need]) for of_side in records for need in needs if need in of_side]
-            results[result.id] = _with_provenance(result, behind)
+            results[result.id] = with_provenance(result, behind)
     results = {metric.id: results[metric.id] for metric in plan.metrics}
     yield Progress("metrics", len(plan.metrics), len(plan.metrics), "done")
     now = time.perf_counter()
@@ -300,32 +300,3 @@ def _check_finite(result: MetricResult) -> None:
                 f"metric {result.id!r} came out as {name} = {figure}, which is no result; look at the images and the "
                 "features of both sides"
             )
-
-
-def _effects(metric: str, behind: Sequence[tuple[str, ExtractorRecord]]) -> list[str]:
-    """How far a faster precision moved such a number where that was measured, of each network behind it."""
-    precisions: dict[str, set[Precision]] = {}
-    for name, record in behind:
-        if record.precision is not None:
-            precisions.setdefault(name, set()).add(record.precision)
-    return [
-        effect_of(family_of(metric), name, precision, one_side="exact" in found)
-        for name, found in precisions.items()
-        for precision in sorted(found - {"exact"})
-    ]
-
-
-def _with_provenance(result: MetricResult, behind: Sequence[tuple[str, ExtractorRecord]]) -> MetricResult:
-    """The result with what is to be said of the networks behind it, each by its name, on either side."""
-    warnings = list(result.warnings)
-    warnings += [
-        f"the weights of {name!r} are not the published ones (sha256 {record.weights_sha256[:12]}…): the number "
-        "does not compare with published ones"
-        for name, record in behind
-        if record.weights_sha256 is not None and record.official is False
-    ]
-    inexact = [record.precision for _, record in behind if record.precision is not None and record.precision != "exact"]
-    warnings += [f"the network ran in {precision}, which published numbers did not" for precision in inexact]
-    warnings += _effects(result.id, behind)
-    protocol = replace(result.protocol, precision=inexact[0]) if inexact else result.protocol
-    return replace(result, protocol=protocol, warnings=tuple(dict.fromkeys(warnings)))
