@@ -27,7 +27,7 @@ def report() -> Report:
     gen = SideRecord(
         "samples/été", "folder", 1000, "a" * 64, (SkippedImage("bad.png", "cut short"),), ("1 image was left out",)
     )
-    record = ExtractorRecord("6726825d", True, "exact", {"tf1-bilinear-299": {"size": (299, 299)}})
+    record = ExtractorRecord("6726825d", True, "exact", {"tf1-bilinear-299": {"size": (299, 299)}}, "openvino")
     return Report(
         metrics={result.id: result for result in metrics},
         gen=gen,
@@ -91,6 +91,7 @@ def test_layout_of_the_file(report: Report) -> None:
             "official": True,
             "precision": "exact",
             "preprocess": {"tf1-bilinear-299": {"size": [299, 299]}},
+            "backend": "openvino",
         }
     }
     assert read["versions"] == {"torch": "2.13.0", "python": "3.11.7"}
