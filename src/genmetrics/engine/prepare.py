@@ -11,7 +11,8 @@ from genmetrics.accumulators.base import Accumulator
 from genmetrics.accumulators.build import CAPTIONS
 from genmetrics.engine.binding import Bound, bind
 from genmetrics.engine.captions import NO_CAPTIONS
-from genmetrics.engine.image_pass import Chosen, choose, part_of_set, read_source, set_identity
+from genmetrics.engine.chosen import Chosen, choose, part_of_set, set_identity
+from genmetrics.engine.image_pass import read_source
 from genmetrics.engine.networks import Networks
 from genmetrics.engine.options import Options
 from genmetrics.engine.paths import check_paths
