@@ -249,7 +249,7 @@ class TestWithoutOtherProcesses:
         for each, value in complete.items():
             monkeypatch.setenv(each, value)
         monkeypatch.delenv(name)
-        with pytest.raises(UsageError, match=rf"^WORLD_SIZE is 2, and {name} is not set: start the ranks with torchrun"):
+        with pytest.raises(UsageError, match=rf"^WORLD_SIZE is 2, and {name} is not set: start"):
             distributed.join_from_environment("gloo")
 
     def test_a_number_of_processes_that_is_none_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:

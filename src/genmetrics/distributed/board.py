@@ -6,9 +6,10 @@ takes no other rank, so that a rank can say that it failed, or see that another 
 
 from __future__ import annotations
 
+from contextlib import suppress
+from typing import Any
 
-import torch.distributed as dist
-from torch.distributed.distributed_c10d import _get_default_store
+from torch.distributed.distributed_c10d import PrefixStore, _get_default_store
 
 from genmetrics.distributed.failures import Failure
 
@@ -27,13 +28,11 @@ class Board:
 
     def __init__(self, rank: int, count: int) -> None:
         """Connect to the store of the process group that there is."""
-        store = _get_default_store()
-        try:
-            # A connection of its own: whoever waits for a key holds up all others of a connection.
+        store: Any = _get_default_store()
+        # A connection of its own: whoever waits for a key holds up all others of a connection. Some stores have none.
+        with suppress(AttributeError, NotImplementedError, RuntimeError):
             store = store.clone()
-        except (AttributeError, NotImplementedError, RuntimeError):  # before torch 2.6, and some stores
-            pass
-        self._store = dist.PrefixStore("genmetrics", store)
+        self._store = PrefixStore("genmetrics", store)
         self.rank = rank
         self.count = count
 
@@ -87,5 +86,3 @@ class Board:
     def has_left(sign: str | None) -> bool:
         """Whether a sign says that the rank has left."""
         return sign == _LEFT
-
-

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Mapping
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -38,7 +38,7 @@ class Mergeable(Protocol):
 class MergesItself(Protocol):
     """An accumulator that knows better than to bring all of it to every rank."""
 
-    def merged_over_ranks(self: Kind) -> Kind:
+    def merged_over_ranks(self) -> Any:
         """What stands for all ranks' samples on this rank; every rank calls it."""
 
 
@@ -61,10 +61,10 @@ def merge_over_ranks(accumulator: Kind) -> Kind:
     """
     if not is_shared():
         return accumulator
-    kind = type(accumulator)
-    if isinstance(accumulator, MergesItself):
-        itself: Kind = accumulator.merged_over_ranks()
-        return itself
+    kind, held = type(accumulator), _itself(accumulator)
+    if held is not None:
+        merged_by_itself: Kind = held.merged_over_ranks()
+        return merged_by_itself
 
     def work(link: Link) -> Kind:
         merged = _over_tree(
@@ -73,6 +73,10 @@ def merge_over_ranks(accumulator: Kind) -> Kind:
         return kind.from_state(merged)
 
     return over_all_ranks(f"merge of {kind.__name__}", work, lambda: accumulator)
+
+
+def _itself(accumulator: object) -> MergesItself | None:
+    return accumulator if isinstance(accumulator, MergesItself) else None
 
 
 def _over_tree(

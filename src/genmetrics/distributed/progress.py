@@ -15,9 +15,7 @@ __all__ = ["over_ranks"]
 Result = TypeVar("Result")
 
 
-def over_ranks(
-    steps: Generator[Progress, None, Result], total: int | None = None
-) -> Generator[Progress, None, Result]:
+def over_ranks(steps: Generator[Progress, None, Result], total: int | None = None) -> Generator[Progress, None, Result]:
     """The records of this rank's share as those of the whole, and between them a look at how the others fare.
 
     Args:

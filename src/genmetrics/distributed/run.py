@@ -112,9 +112,9 @@ class SharedRun:
 
         theirs = json.loads(self._finish(_Step(compare)))
         differing = [
-            f"{name} is {facts.get(name, 'not given')} on rank {self.rank} and {theirs.get(name, 'not given')} on rank 0"
-            for name in dict.fromkeys((*facts, *theirs))
-            if facts.get(name) != theirs.get(name)
+            f"{name} is {text} on rank {self.rank} and {theirs[name]} on rank 0"
+            for name, text in facts.items()
+            if text != theirs[name]
         ]
         if differing:
             raise UsageError(f"the ranks of one run differ: {'; '.join(differing)}. Start all ranks with the same")
@@ -221,7 +221,7 @@ class SharedRun:
         at = self._board.write_first(f"{key}/what", what)
         if at != what:
             raise UsageError(
-                f"rank {self.rank} has come to {what!r} where another rank is at {at!r}: the ranks were given different "
+                f"rank {self.rank} has come to {what!r} where another is at {at!r}: the ranks were given different "
                 "things. All have to call the same functions of genmetrics in the same order, with the same arguments"
             )
 

@@ -41,7 +41,8 @@ def exchange_group() -> dist.ProcessGroup:
     for group in distributed_c10d._world.pg_map:
         if group.group_desc == _NAME:
             return group
-    return dist.new_group(backend="gloo", timeout=_PATIENCE, group_desc=_NAME)
+    made: dist.ProcessGroup = dist.new_group(backend="gloo", timeout=_PATIENCE, group_desc=_NAME)
+    return made
 
 
 class Link:
@@ -58,7 +59,9 @@ class Link:
 
     def send(self, tensors: Mapping[str, Tensor], to: int) -> None:
         """Send tensors on the CPU, as they are."""
-        fields = [[name, str(tensor.dtype).removeprefix("torch."), list(tensor.shape)] for name, tensor in tensors.items()]
+        fields = [
+            [name, str(tensor.dtype).removeprefix("torch."), list(tensor.shape)] for name, tensor in tensors.items()
+        ]
         header = torch.frombuffer(bytearray(json.dumps(fields).encode()), dtype=torch.uint8)
         self._send(torch.tensor([len(header)]), to)
         self._send(header, to)

@@ -135,7 +135,8 @@ def compute_stats(
 ) -> Stats:
     """Compute once all that the given metrics need of an image set, on either side.
 
-    Under an initialised ``torch.distributed`` every rank reads its share of the images or of ``shard``; see ``evaluate``.
+    Under an initialised ``torch.distributed`` every rank reads its share of the images, or of those of ``shard``; see
+    ``evaluate``.
 
     Args:
         source: the image set, as ``evaluate`` takes it.

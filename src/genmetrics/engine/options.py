@@ -113,10 +113,10 @@ def told_alike(metrics: Sequence[str] | str | None, options: Options) -> dict[st
     """What all ranks of a run must be told alike, as text by name; of the device its kind, for each has its own."""
     ids = [metrics] if isinstance(metrics, str) else metrics
     told = {"metrics": "the default" if ids is None else ",".join(ids), "device": options.device.partition(":")[0]}
-    for field in fields(options):
-        value = getattr(options, field.name)
-        if field.name not in _OWN:
-            told[field.name] = str(sorted(value.items()) if isinstance(value, Mapping) else value)
+    for setting in fields(options):
+        value = getattr(options, setting.name)
+        if setting.name not in _OWN:
+            told[setting.name] = str(sorted(value.items()) if isinstance(value, Mapping) else value)
     return told
 
 
