@@ -195,10 +195,11 @@ class SharedRun:
 
     def _linger(self) -> None:
         """Rank 0 keeps the store, in which the others read what went wrong: it stays until they did."""
-        if self.rank != 0:
-            return
 
         def stay() -> None:
+            self._watch.acknowledge(self._board, self.scope)
+            if self.rank != 0:
+                return
             until = time.monotonic() + _LINGER_SECONDS
             while self._board.number(f"seen/{self.scope}") < self.count and time.monotonic() < until:
                 time.sleep(5 * _FIRST_PAUSE)

@@ -52,6 +52,7 @@ class Watch(threading.Thread):
         self._counts: dict[str, int] = {}
         self._pushed: dict[str, int] = {}
         self._sums: dict[str, int] = {}
+        self._acknowledged: set[str] = set()
         self._sign: str | None = None
         self._sign_since = self._last_round
 
@@ -70,6 +71,8 @@ class Watch(threading.Thread):
 
     def attend(self, scopes: tuple[str, ...]) -> None:
         """Look for what is posted under these scopes from here on."""
+        with self._pushing:
+            self._acknowledged &= {EVERYWHERE}
         with self._lock:
             self._scopes = scopes
             self._counts, self._pushed, self._sums = {}, {}, {}
@@ -113,6 +116,13 @@ class Watch(threading.Thread):
                         self._pushed[key] = number
                         self._sums[key] = total
 
+    def acknowledge(self, board: Board, scope: str) -> None:
+        """Say that this rank knows of a failure."""
+        with self._pushing:
+            if scope not in self._acknowledged:
+                board.add(f"seen/{scope}", 1)
+                self._acknowledged.add(scope)
+
     def end(self) -> None:
         """Give no more signs of life, and say so."""
         self._ending.set()
@@ -152,7 +162,7 @@ class Watch(threading.Thread):
         for scope in (*self._scopes, EVERYWHERE):
             if scope not in self._found and (failure := board.failure(scope)) is not None:
                 self._found[scope] = failure
-                board.add(f"seen/{scope}", 1)
+                self.acknowledge(board, scope)
 
     def _look_at_next(self, board: Board, now: float) -> None:
         """Say so if the next rank has given no sign for too long."""
