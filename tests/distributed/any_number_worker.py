@@ -32,15 +32,37 @@ def names() -> list[str]:
     return [f"{info.generic}.{NET}" for info in METRICS.entries() if info.generic]
 
 
-def figures(gen: Path, ref: Path | Stats, metric: str) -> dict | str:
-    """A metric's figures, or why there are none."""
+def figures(gen: Path, ref: Path | Stats, metrics: list[str]) -> dict[str, dict | str]:
+    """The metrics' figures, or why there are none of the first."""
+    sides = ("gen", "ref") if isinstance(ref, Path) else ("gen",)
     try:
-        sides = ("gen", "ref") if isinstance(ref, Path) else ("gen",)
-        result = gm.evaluate(gen, ref, [metric], labels=dict.fromkeys(sides, "folders"), **OPTIONS)[metric]
+        report = gm.evaluate(gen, ref, metrics, labels=dict.fromkeys(sides, "folders"), **OPTIONS)
     except StatisticsError as error:
-        return str(error)
-    per_image = {name: list(column) for name, column in (result.per_image or {}).items()}
-    return {"value": result.value, **result.extra, "per image": per_image, "warnings": list(result.warnings)}
+        return {metrics[0]: str(error)}
+    return {
+        name: {
+            "value": result.value,
+            **result.extra,
+            "per image": {column: list(values) for column, values in (result.per_image or {}).items()},
+            "warnings": list(result.warnings),
+        }
+        for name, result in report.metrics.items()
+    }
+
+
+def all_figures(gen: Path, ref: Path, expected: dict[str, dict | str] | None) -> dict[str, dict | str]:
+    """Of every metric; all that one process could compute at once, and of the others two."""
+    if expected is None:
+        found: dict[str, dict | str] = {}
+        for name in names():
+            found |= figures(gen, ref, [name])
+        return found
+    possible = [name for name, values in expected.items() if isinstance(values, dict)]
+    refused = [name for name in expected if name not in possible]
+    found = figures(gen, ref, possible)
+    for name in refused[:2]:
+        found |= figures(gen, ref, [name])
+    return found
 
 
 def main(folder: Path) -> None:
@@ -48,7 +70,8 @@ def main(folder: Path) -> None:
     warnings.simplefilter("ignore", GenmetricsWarning)
     joined = distributed.join_from_environment("gloo")
     shard = distributed.current_shard()
-    found: dict[str, dict] = {"figures": {}, "progress": {}, "side": {}}
+    found: dict[str, dict] = {"figures": {}, "of statistics": {}, "progress": {}, "side": {}}
+    expected = None if shard.count == 1 else json.loads((folder / "found-0-of-1.json").read_text())
     states: dict[str, torch.Tensor] = {}
     with registered_blocks():
         ref = gm.compute_stats(folder / "ref", [f"fd.{NET}", f"kid.{NET}"], labels="folders", **OPTIONS)
@@ -64,8 +87,10 @@ def main(folder: Path) -> None:
             for need, held in stats.accumulators.items():
                 for field, tensor in held.state().items():
                     states[f"{size}/{describe_need(need)}/{field}"] = tensor
-            found["figures"][size] = {name: figures(gen, folder / "ref", name) for name in names()}
-            found["figures"][size]["of statistics"] = figures(gen, ref, f"fd.{NET}")
+            found["figures"][size] = all_figures(
+                gen, folder / "ref", expected["figures"][str(size)] if expected else None
+            )
+            found["of statistics"][size] = figures(gen, ref, [f"fd.{NET}"])
     (folder / f"found-{shard.index}-of-{shard.count}.json").write_text(json.dumps(found))
     torch.save(states, folder / f"states-{shard.index}-of-{shard.count}.pt")
     if joined:

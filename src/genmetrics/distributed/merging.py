@@ -13,7 +13,7 @@ from genmetrics.distributed.group import is_shared
 from genmetrics.distributed.run import over_all_ranks
 from genmetrics.distributed.transfer import Link
 
-__all__ = ["Mergeable", "MergesItself", "gather", "merge_over_ranks"]
+__all__ = ["Mergeable", "MergesItself", "from_first_rank", "gather", "merge_over_ranks"]
 
 Kind = TypeVar("Kind", bound="Mergeable")
 Value = TypeVar("Value")
@@ -46,11 +46,22 @@ def gather(value: Value) -> list[Value]:
     """The values of all ranks, in their order, on every rank."""
 
     def work(link: Link) -> list[Value]:
-        held: dict[str, Tensor] = {str(link.rank): torch.frombuffer(bytearray(pickle.dumps(value)), dtype=torch.uint8)}
+        held: dict[str, Tensor] = {str(link.rank): _pickled(value)}
         everything = _over_tree(link, held, dict, lambda ours, theirs: {**ours, **theirs})
-        return [pickle.loads(everything[str(rank)].numpy().tobytes()) for rank in range(link.count)]
+        return [_unpickled(everything[str(rank)]) for rank in range(link.count)]
 
     return over_all_ranks("gather", work, lambda: [value])
+
+
+def from_first_rank(value: Value) -> Value:
+    """The first rank's value, on every rank."""
+
+    def work(link: Link) -> Value:
+        held: dict[str, Tensor] = {"value": _pickled(value)} if link.rank == 0 else {}
+        shared = _over_tree(link, held, dict, lambda ours, theirs: ours)["value"]
+        return value if link.rank == 0 else _unpickled(shared)
+
+    return over_all_ranks("from the first rank", work, lambda: value)
 
 
 def merge_over_ranks(accumulator: Kind) -> Kind:
@@ -73,6 +84,15 @@ def merge_over_ranks(accumulator: Kind) -> Kind:
         return kind.from_state(merged)
 
     return over_all_ranks(f"merge of {kind.__name__}", work, lambda: accumulator)
+
+
+def _pickled(value: object) -> Tensor:
+    return torch.frombuffer(bytearray(pickle.dumps(value)), dtype=torch.uint8)
+
+
+def _unpickled(sent: Tensor) -> Any:
+    """What another process of this run sent; nothing of a file comes here."""
+    return pickle.loads(sent.numpy().tobytes())
 
 
 def _itself(accumulator: object) -> MergesItself | None:
