@@ -12,7 +12,6 @@ import pytest
 import torch
 from PIL import Image
 
-from genmetrics.distributed.merging import _over_tree
 from support.ranks import run_ranks
 
 WORKER = Path(__file__).with_name("any_number_worker.py")
@@ -130,7 +129,7 @@ def test_other_images_would_be_noticed(found: dict[int, list[Found]]) -> None:
             assert small[name]["value"] != pytest.approx(large[name]["value"], rel=1e-4), name
 
 
-@pytest.mark.parametrize("count", (1, *COUNTS))
+@pytest.mark.parametrize("count", [1, *COUNTS])
 def test_each_image_counts_once(found: dict[int, list[Found]], count: int) -> None:
     for rank in found[count]:
         for size in SIZES:
@@ -139,7 +138,7 @@ def test_each_image_counts_once(found: dict[int, list[Found]], count: int) -> No
             assert side["digest"] == found[1][0].values["side"][str(size)]["digest"]
 
 
-@pytest.mark.parametrize("count", (1, *COUNTS))
+@pytest.mark.parametrize("count", [1, *COUNTS])
 def test_progress_is_of_all_ranks_never_falls_and_ends_at_the_total(found: dict[int, list[Found]], count: int) -> None:
     for rank in found[count]:
         for size in SIZES:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,10 +88,8 @@ def run_together(
                     codes[number] = (process.returncode, time.monotonic() - began)
     finally:
         for number, process in enumerate(processes):
-            try:
+            with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)  # by its id: it leads a group of its own
-            except ProcessLookupError:
-                pass
             out, log = process.communicate()
             code, after = codes.get(number, (None, seconds))
             ended.append(Ended(code, out, log, after))

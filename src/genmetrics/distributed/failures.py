@@ -67,7 +67,8 @@ class Failure:
         known = {vars(errors)[name] for name in errors.__all__}
         kind = next(base.__name__ for base in type(error).__mro__ if base in known)
         images = error.images if isinstance(error, BadImageError) else ()
-        return cls(rank, this_host(), kind, str(error), images=images)
+        named = kind != DistributedError.__name__  # which says itself which rank it is of
+        return cls(rank, this_host(), kind, str(error), named=named, images=images)
 
     @classmethod
     def lost(cls, text: str, rank: int) -> Failure:

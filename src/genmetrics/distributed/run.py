@@ -22,7 +22,7 @@ from genmetrics.distributed.board import Board
 from genmetrics.distributed.failures import Failure, origin_of
 from genmetrics.distributed.group import current_shard, is_shared
 from genmetrics.distributed.transfer import Link, LinkBroken, Traffic
-from genmetrics.distributed.watch import Watch
+from genmetrics.distributed.watch import Watch, no_store
 from genmetrics.errors import DistributedError, UsageError
 
 __all__ = ["SharedRun", "agree", "check", "current", "over_all_ranks", "post", "shared_run", "until_all_are_here"]
@@ -85,12 +85,18 @@ class SharedRun:
         self.traffic = Traffic()
         self._what = what
         self._watch = Watch.of_group(self.rank, self.count)
-        self._board = Board(self.rank, self.count)
-        self._number = self._board.next_number("run")
+        try:
+            self._board, self._number = _within(self._watch.timeout, self._enter)
+        except (dist.DistError, TimeoutError) as error:
+            raise DistributedError(no_store(str(error) or f"no answer for {self._watch.timeout:g} s")) from error
         self.scope = f"run/{self._number}"
         self._also = also
         self._num_steps = 0
         self._watch.attend((self.scope, *also))
+
+    def _enter(self) -> tuple[Board, int]:
+        board = Board(self.rank, self.count)
+        return board, board.next_number("run")
 
     def check(self) -> None:
         """Raise what another rank failed with, if one did; it costs nothing."""

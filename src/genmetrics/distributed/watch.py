@@ -14,7 +14,7 @@ from genmetrics.distributed.board import EVERYWHERE, Board
 from genmetrics.distributed.failures import Failure
 from genmetrics.errors import DistributedError, UsageError
 
-__all__ = ["TIMEOUT_VARIABLE", "Watch"]
+__all__ = ["TIMEOUT_VARIABLE", "Watch", "no_store"]
 
 TIMEOUT_VARIABLE = "GENMETRICS_RANK_TIMEOUT"
 _TIMEOUT_SECONDS = 60.0
@@ -94,7 +94,7 @@ class Watch(threading.Thread):
         if waiting_since is not None:
             silent = time.monotonic() - max(waiting_since, self._last_round)
             if silent > self.timeout:
-                raise DistributedError(_no_store(f"it has not answered for {silent:.0f} s"))
+                raise DistributedError(no_store(f"it has not answered for {silent:.0f} s"))
 
     def count(self, key: str, number: int) -> int:
         """Say how many of something this rank has done; how many all have, as far as is known."""
@@ -152,7 +152,7 @@ class Watch(threading.Thread):
                     return
         except RuntimeError as error:
             if self._is_current():
-                self._lost = Failure.lost(_no_store(str(error).splitlines()[0]), self._rank)
+                self._lost = Failure.lost(no_store(str(error)), self._rank)
 
     def _is_current(self) -> bool:
         group = self._group()
@@ -199,7 +199,9 @@ def _timeout() -> float:
     return seconds
 
 
-def _no_store(how: str) -> str:
+def no_store(how: str) -> str:
+    """What to say where the store is gone, and how that shows."""
+    how = how.splitlines()[0].rstrip(".")
     return (
         "the store through which the ranks find one another, which rank 0 or its launcher keeps, cannot be reached any "
         f"more ({how}): that process has ended, or its machine is out of reach. Look at rank 0's own output"
