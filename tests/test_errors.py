@@ -20,6 +20,7 @@ TREE = {
     "MissingWeightsError": ("WeightsError", None),
     "DeviceError": ("GenmetricsError", None),
     "OutputError": ("GenmetricsError", None),
+    "DistributedError": ("GenmetricsError", None),
     "DependencyError": ("GenmetricsError", ImportError),
 }
 

@@ -12,6 +12,7 @@ The tree::
     │   └── MissingWeightsError          no weight file, and none could be fetched
     ├── DeviceError                      a device that this machine does not have
     ├── OutputError                      a result path that cannot be written
+    ├── DistributedError                 processes that share a run, of which one is gone or failed
     └── DependencyError (ImportError)    an optional package that the asked feature needs
 
 Each message says what was given, what was expected and what to type instead. The command line prints the
@@ -28,6 +29,7 @@ __all__ = [
     "CacheWarning",
     "DependencyError",
     "DeviceError",
+    "DistributedError",
     "GenmetricsError",
     "GenmetricsWarning",
     "MissingWeightsError",
@@ -94,6 +96,10 @@ class DeviceError(GenmetricsError):
 
 class OutputError(GenmetricsError):
     """A result path that cannot be written."""
+
+
+class DistributedError(GenmetricsError):
+    """Of the processes that share a run one is gone, or failed with an error that is not of this tree."""
 
 
 class DependencyError(GenmetricsError, ImportError):

@@ -19,6 +19,7 @@ import torch.distributed as dist
 
 from genmetrics import distributed
 from genmetrics.accumulators.moments import Moments
+from genmetrics.errors import UsageError
 from genmetrics.types import Shard
 
 WORKER = Path(__file__).with_name("two_processes_worker.py")
@@ -226,11 +227,32 @@ class TestWithoutOtherProcesses:
     def test_each_process_takes_its_own_device_before_joining(self, monkeypatch: pytest.MonkeyPatch) -> None:
         calls: list[tuple[str, object]] = []
         monkeypatch.setenv("WORLD_SIZE", "4")
-        monkeypatch.setenv("LOCAL_RANK", "2")
+        for name, value in {"RANK": "2", "LOCAL_RANK": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
         monkeypatch.setattr(torch.cuda, "set_device", lambda device: calls.append(("device", device)))
         monkeypatch.setattr(dist, "init_process_group", lambda backend: calls.append(("join", backend)))
         assert distributed.join_from_environment("nccl") is True
-        assert calls == [("device", 2), ("join", "nccl")]
+        assert calls == [("device", 2), ("join", "cpu:gloo,cuda:nccl")]
         calls.clear()
         assert distributed.join_from_environment("gloo") is True
         assert calls == [("join", "gloo")]
+        calls.clear()
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+        # Too many processes on a machine are refused in words where the device is chosen.
+        assert distributed.join_from_environment("nccl") is True
+        assert calls == [("join", "cpu:gloo,cuda:nccl")]
+
+    @pytest.mark.parametrize("name", ["RANK", "MASTER_ADDR", "MASTER_PORT"])
+    def test_half_an_environment_is_refused(self, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+        complete = {"WORLD_SIZE": "2", "RANK": "0", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}
+        for each, value in complete.items():
+            monkeypatch.setenv(each, value)
+        monkeypatch.delenv(name)
+        with pytest.raises(UsageError, match=rf"^WORLD_SIZE is 2, and {name} is not set: start"):
+            distributed.join_from_environment("gloo")
+
+    def test_a_number_of_processes_that_is_none_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("WORLD_SIZE", "many")
+        with pytest.raises(UsageError, match=r"^WORLD_SIZE=many: expected a whole number, as torchrun sets it$"):
+            distributed.join_from_environment("gloo")

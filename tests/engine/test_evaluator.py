@@ -243,9 +243,12 @@ def test_some_calls_with_indices_are_refused(evaluator: Evaluator, gen: torch.Te
 
 def test_index_twice_is_refused(evaluator: Evaluator, gen: torch.Tensor) -> None:
     evaluator.update(gen[:3], torch.tensor([0, 1, 2]))
-    evaluator.update(gen[3:6], torch.tensor([2, 3, 4]))
-    with pytest.raises(StatisticsError, match="image index 2 occurs more than once"):
-        evaluator.compute()
+    for again, named in (([2, 3, 4], "2"), ([3, 4, 3], "3"), ([1, 5, 0], "0, 1")):
+        with pytest.raises(UsageError, match=rf"fed more than once \(indices {named}\), and would count twice"):
+            evaluator.update(gen[3:6], torch.tensor(again))
+    # What is refused changes nothing.
+    evaluator.update(gen[3:], torch.arange(3, COUNT))
+    assert evaluator.compute().gen.num_samples == COUNT
 
 
 class TestAfterAnError:

@@ -8,11 +8,12 @@ from contextlib import contextmanager
 
 import typer
 
+from genmetrics.cli.processes import origin_to_report
 from genmetrics.errors import GenmetricsError
 
 __all__ = ["reporting_errors", "say"]
 
-_USAGE, _INTERRUPTED = 2, 130
+_DEFECT, _USAGE, _INTERRUPTED = 1, 2, 130
 
 
 def say(text: str) -> None:
@@ -22,12 +23,18 @@ def say(text: str) -> None:
 
 @contextmanager
 def reporting_errors() -> Iterator[None]:
-    """Turn the errors that we raise on purpose into a message and exit code 2, and Ctrl-C into 130."""
+    """Turn the errors that we raise on purpose into a message and exit code 2, and Ctrl-C into 130.
+
+    Of several processes all exit with the same code, 1 if one of them failed with another error, and one prints.
+    """
     try:
         yield
     except GenmetricsError as error:
-        say(f"genmetrics: error: {error}")
-        raise typer.Exit(_USAGE) from None
-    except KeyboardInterrupt:
-        say("genmetrics: interrupted; nothing was written")
+        speaks, defect = origin_to_report(error)
+        if speaks:
+            say(f"genmetrics: error: {error}")
+        raise typer.Exit(_DEFECT if defect else _USAGE) from None
+    except KeyboardInterrupt as error:
+        if origin_to_report(error)[0]:
+            say("genmetrics: interrupted; nothing was written")
         raise typer.Exit(_INTERRUPTED) from None

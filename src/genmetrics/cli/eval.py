@@ -9,6 +9,7 @@ import typer
 
 from genmetrics.cli import allocator, options
 from genmetrics.cli.console import reporting_errors, say
+from genmetrics.cli.processes import among_ranks
 from genmetrics.cli.progress import showing_progress
 
 __all__ = ["eval_command"]
@@ -94,25 +95,23 @@ def eval_command(
     with reporting_errors():
         allocator.keep_freed_memory(backend, device)
         target = None if json_file in (None, "-") else Path(str(json_file))
-        if target is not None:
-            from genmetrics.files import check_writable
+        with among_ranks("genmetrics eval", device) as first:
+            if target is not None and first:
+                from genmetrics.files import check_writable
 
-            check_writable(target)
-        if per_image is not None:
-            from genmetrics.engine.plan import check_per_image, make_plan
-            from genmetrics.files import check_writable
-            from genmetrics.report.report import check_table_name
+                check_writable(target)
+            if per_image is not None:
+                from genmetrics.engine.plan import check_per_image, make_plan
+                from genmetrics.files import check_writable
+                from genmetrics.report.report import check_table_name
 
-            check_table_name(per_image)
-            check_writable(per_image)
-            check_per_image(make_plan(metrics, extractor, seed, ref is not None, crop))
-        from genmetrics import distributed
-        from genmetrics.cli.table import print_report
-        from genmetrics.engine.evaluate import evaluate
+                check_table_name(per_image)
+                if first:
+                    check_writable(per_image)
+                check_per_image(make_plan(metrics, extractor, seed, ref is not None, crop))
+            from genmetrics.cli.table import print_report
+            from genmetrics.engine.evaluate import evaluate
 
-        joined = distributed.join_from_environment(options.backend_of(device))
-        first = distributed.current_shard().index == 0
-        try:
             with showing_progress(quiet or not first) as progress:
                 report = evaluate(
                     gen,
@@ -137,9 +136,6 @@ def eval_command(
                     force=force,
                     progress=progress,
                 )
-        finally:
-            if joined:
-                distributed.leave()
         if not first:
             return
         if per_image is not None:

@@ -13,6 +13,7 @@ from genmetrics.cli.console import say
 from genmetrics.cli.demo import demo_command
 from genmetrics.cli.eval import eval_command
 from genmetrics.cli.listing import list_command
+from genmetrics.cli.processes import is_first_rank
 from genmetrics.cli.stats import stats_app
 from genmetrics.cli.weights import weights_app
 from genmetrics.errors import CacheWarning, GenmetricsWarning
@@ -78,7 +79,8 @@ def _show_warning(
 ) -> None:
     """Ours as a sentence for people; any other as Python shows it."""
     if issubclass(category, GenmetricsWarning):
-        say(f"genmetrics: warning: {message}")
+        if is_first_rank():  # all processes of a run would say the same
+            say(f"genmetrics: warning: {message}")
     else:
         print(warnings.formatwarning(message, category, filename, lineno, line), file=file or sys.stderr, end="")
 

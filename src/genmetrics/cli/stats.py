@@ -10,6 +10,7 @@ import typer
 
 from genmetrics.cli import allocator, options
 from genmetrics.cli.console import reporting_errors, say
+from genmetrics.cli.processes import among_ranks
 from genmetrics.cli.progress import showing_progress
 
 if TYPE_CHECKING:
@@ -84,20 +85,18 @@ def build_command(
     """
     with reporting_errors():
         allocator.keep_freed_memory(backend, device)
-        from genmetrics import distributed
-        from genmetrics.engine.describe import by_sides, needs_in_file
-        from genmetrics.engine.evaluate import compute_stats
-        from genmetrics.files import check_writable
-        from genmetrics.stats.formats import check_can_hold, check_name, holds_moments_alone, save_as
+        with among_ranks("genmetrics stats build", device) as first:
+            from genmetrics.engine.describe import by_sides, needs_in_file
+            from genmetrics.engine.evaluate import compute_stats
+            from genmetrics.files import check_writable
+            from genmetrics.stats.formats import check_can_hold, check_name, holds_moments_alone, save_as
 
-        check_name(output)
-        check_writable(output)
-        metrics = metrics or ("fid" if holds_moments_alone(output) else "fid,kid")
-        cut = options.parse_shard(shard)
-        check_can_hold(output, needs_in_file(metrics, extractor, crop))
-        joined = distributed.join_from_environment(options.backend_of(device))
-        first = distributed.current_shard().index == 0
-        try:
+            check_name(output)
+            if first:
+                check_writable(output)
+            metrics = metrics or ("fid" if holds_moments_alone(output) else "fid,kid")
+            cut = options.parse_shard(shard)
+            check_can_hold(output, needs_in_file(metrics, extractor, crop))
             with showing_progress(quiet or not first) as progress:
                 stats = compute_stats(
                     source,
@@ -120,9 +119,6 @@ def build_command(
                     shard=cut,
                     progress=progress,
                 )
-        finally:
-            if joined:
-                distributed.leave()
         if not first:
             return
         save_as(stats, output)

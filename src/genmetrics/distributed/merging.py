@@ -1,16 +1,19 @@
-"""Gather what the ranks have, and merge it."""
+"""Gather what the ranks have, and merge it in a tree."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol, TypeVar, runtime_checkable
+import pickle
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
-import torch.distributed as dist
+import torch
 from torch import Tensor
 
 from genmetrics.distributed.group import is_shared
+from genmetrics.distributed.run import over_all_ranks
+from genmetrics.distributed.transfer import Link
 
-__all__ = ["Mergeable", "gather", "merge_over_ranks"]
+__all__ = ["Mergeable", "MergesItself", "from_first_rank", "gather", "merge_over_ranks"]
 
 Kind = TypeVar("Kind", bound="Mergeable")
 Value = TypeVar("Value")
@@ -31,20 +34,96 @@ class Mergeable(Protocol):
         """The object whose state this is."""
 
 
+@runtime_checkable
+class MergesItself(Protocol):
+    """An accumulator that knows better than to bring all of it to every rank."""
+
+    def merged_over_ranks(self) -> Any:
+        """What stands for all ranks' samples on this rank; every rank calls it."""
+
+
 def gather(value: Value) -> list[Value]:
     """The values of all ranks, in their order, on every rank."""
-    if not is_shared():
-        return [value]
-    values: list[Value | None] = [None] * dist.get_world_size()
-    dist.all_gather_object(values, value)
-    return [entry for entry in values if entry is not None]
+
+    def work(link: Link) -> list[Value]:
+        held: dict[str, Tensor] = {str(link.rank): _pickled(value)}
+        everything = _over_tree(link, held, dict, lambda ours, theirs: {**ours, **theirs})
+        return [_unpickled(everything[str(rank)]) for rank in range(link.count)]
+
+    return over_all_ranks("gather", work, lambda: [value])
+
+
+def from_first_rank(value: Value) -> Value:
+    """The first rank's value, on every rank."""
+
+    def work(link: Link) -> Value:
+        held: dict[str, Tensor] = {"value": _pickled(value)} if link.rank == 0 else {}
+        shared = _over_tree(link, held, dict, lambda ours, theirs: ours)["value"]
+        return value if link.rank == 0 else _unpickled(shared)
+
+    return over_all_ranks("from the first rank", work, lambda: value)
 
 
 def merge_over_ranks(accumulator: Kind) -> Kind:
-    """One accumulator of all ranks' samples, the same on every rank."""
+    """One accumulator of all ranks' samples, the same to the bit on every rank.
+
+    Ranks merge in pairs, lower ranks first: a rank holds its own statistics, those of one other, and what becomes of
+    the two.
+    """
     if not is_shared():
         return accumulator
-    first, *rest = (type(accumulator).from_state(state) for state in gather(accumulator.state()))
-    for other in rest:
-        first = first.merge(other)
-    return first
+    kind, held = type(accumulator), _itself(accumulator)
+    if held is not None:
+        merged_by_itself: Kind = held.merged_over_ranks()
+        return merged_by_itself
+
+    def work(link: Link) -> Kind:
+        merged = _over_tree(
+            link, accumulator, lambda held: held.state(), lambda held, state: held.merge(kind.from_state(state))
+        )
+        return kind.from_state(merged)
+
+    return over_all_ranks(f"merge of {kind.__name__}", work, lambda: accumulator)
+
+
+def _pickled(value: object) -> Tensor:
+    return torch.frombuffer(bytearray(pickle.dumps(value)), dtype=torch.uint8)
+
+
+def _unpickled(sent: Tensor) -> Any:
+    """What another process of this run sent; nothing of a file comes here."""
+    return pickle.loads(sent.numpy().tobytes())
+
+
+def _itself(accumulator: object) -> MergesItself | None:
+    return accumulator if isinstance(accumulator, MergesItself) else None
+
+
+def _over_tree(
+    link: Link,
+    held: Value,
+    state_of: Callable[[Value], dict[str, Tensor]],
+    with_state: Callable[[Value, dict[str, Tensor]], Value],
+) -> dict[str, Tensor]:
+    """All ranks' states merged in the order of the ranks: up a binomial tree to rank 0, and down again.
+
+    Args:
+        link: between the ranks.
+        held: what this rank has.
+        state_of: what is sent of that.
+        with_state: it merged with what another rank sent.
+    """
+    reach = 1
+    while reach < link.count and link.rank % (2 * reach) == 0:
+        if link.rank + reach < link.count:
+            held = with_state(held, link.receive(link.rank + reach))
+        reach *= 2
+    state = state_of(held)
+    if link.rank:
+        link.send(state, link.rank - reach)
+        state = link.receive(link.rank - reach)
+    while reach > 1:
+        reach //= 2
+        if link.rank + reach < link.count:
+            link.send(state, link.rank + reach)
+    return state

@@ -6,8 +6,9 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from genmetrics import distributed
 from genmetrics.engine.hints import naming_another_network
-from genmetrics.engine.options import Options
+from genmetrics.engine.options import Options, told_alike
 from genmetrics.engine.plan import make_plan
 from genmetrics.engine.run import iter_compute_stats, iter_evaluate
 from genmetrics.engine.sides import SourceLike
@@ -24,6 +25,7 @@ Result = TypeVar("Result")
 _WHOLE = Shard()
 
 
+@distributed.shared_run("evaluate")
 def evaluate(
     gen: SourceLike | Stats,
     ref: SourceLike | Stats | None = None,
@@ -50,7 +52,8 @@ def evaluate(
 ) -> Report:
     """Measure a generated image set, alone or against a reference.
 
-    Under an initialised ``torch.distributed`` every rank reads its share, and all return the same report.
+    Under an initialised ``torch.distributed`` every rank reads its share, and all return the same report or raise the
+    same error; what they are told has to be the same. See docs/distributed.md.
 
     Args:
         gen: the generated set: whatever ``open_source`` takes, a statistics file of any known format (``stats:``
@@ -102,10 +105,12 @@ def evaluate(
         cache=cache,
         force=force,
     )
+    distributed.agree(told_alike(metrics, options))
     with naming_another_network(metrics, extractor, ref is not None):
         return drive(iter_evaluate(gen, ref, metrics, options), progress)
 
 
+@distributed.shared_run("compute_stats")
 def compute_stats(
     source: SourceLike,
     metrics: Sequence[str] | str = ("fid", "kid"),
@@ -129,6 +134,9 @@ def compute_stats(
     progress: Callable[[Progress], None] | None = None,
 ) -> Stats:
     """Compute once all that the given metrics need of an image set, on either side.
+
+    Under an initialised ``torch.distributed`` every rank reads its share of the images, or of those of ``shard``; see
+    ``evaluate``.
 
     Args:
         source: the image set, as ``evaluate`` takes it.
@@ -173,6 +181,7 @@ def compute_stats(
         cache=cache,
         shard=shard,
     )
+    distributed.agree(told_alike(metrics, options))
     with naming_another_network(metrics, extractor, has_reference=True):
         return drive(iter_compute_stats(source, metrics, options), progress)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Generator, Iterable
 from contextlib import ExitStack, closing
+from dataclasses import dataclass
 
 import torch
 
@@ -28,6 +29,17 @@ from genmetrics.stats.stats import Stats
 from genmetrics.types import Need, Progress, Shard, SideRecord, SkippedImage, Stage
 
 __all__ = ["device_decoder", "read_source"]
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What a rank tells the others of its share, all in one."""
+
+    content: ContentDigest
+    skipped: tuple[SkippedImage, ...]
+    transparent: int
+    by_device: int
+    notes: tuple[str, ...]
 
 
 _NOT_PILLOWS = (
@@ -94,7 +106,7 @@ def read_source(
     content = ContentDigest()
     labels = Labels()
     skipped: list[SkippedImage] = []
-    transparent = by_device = 0
+    done = transparent = by_device = 0
     message = source.description
     yield Progress(stage, 0, expected, message)
     # Steps of a generator are made in a pass of their own.
@@ -121,6 +133,9 @@ def read_source(
             by_device += batch.num_by_device
             done = content.num_samples - max((feeder.num_waiting for feeder in feeders), default=0) + len(skipped)
             yield Progress(stage, done, expected, message)
+        # Others may still read, and what they have read is passed on; finishing is done by all together.
+        for _ in distributed.until_all_are_here(f"the end of the {stage} images"):
+            yield Progress(stage, done, expected, message)
         for feeder in feeders:
             feeder.finish()
     done = content.num_samples + len(skipped)
@@ -130,16 +145,21 @@ def read_source(
     if of_paths:
         steps = read_paths(source, of_paths, networks, chosen.count or 0, shard, batch_size)
         filled |= yield from _path_progress(steps, stage)
+    for _ in distributed.until_all_are_here(f"the merge of the {stage} images"):
+        yield Progress(stage, done, done if expected is None else expected, message)
     accumulators = {need: distributed.merge_over_ranks(filled[need]) for need in needs}
-    content = distributed.merge_over_ranks(content)
     labels = distributed.merge_over_ranks(labels)
-    all_skipped = tuple(image for part in distributed.gather(tuple(skipped)) for image in part)
-    transparent, by_device = (sum(distributed.gather(count)) for count in (transparent, by_device))
-    if feeders:
-        _check_complete(source, chosen, options.shard, content.num_samples, len(all_skipped))
     # Some sources know only after a pass what to tell of it, and each rank only of its share.
     known = (*source.notes, *(note for feeder in feeders for note in feeder.notes))
-    notes = list(dict.fromkeys(note for part in distributed.gather(known) for note in part))
+    shares = distributed.gather(_Told(content, tuple(skipped), transparent, by_device, known))
+    content = shares[0].content
+    for share in shares[1:]:
+        content = content.merge(share.content)
+    all_skipped = tuple(image for share in shares for image in share.skipped)
+    transparent, by_device = sum(share.transparent for share in shares), sum(share.by_device for share in shares)
+    if feeders:
+        _check_complete(source, chosen, options.shard, content.num_samples, len(all_skipped))
+    notes = list(dict.fromkeys(note for share in shares for note in share.notes))
     if transparent:
         notes.append(_transparency_note(transparent, content.num_samples, options))
         if options.alpha == "drop":

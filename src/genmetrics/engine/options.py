@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from genmetrics.types import AlphaPolicy, BackendChoice, BadImagePolicy, DecodeP
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Options"]
+__all__ = ["Options", "told_alike"]
 
 # A GPU needs many images to be busy; a CPU none beyond a few for each core, and they take memory.
 _ON_CPU, _ON_CUDA = 32, 128
@@ -103,6 +103,21 @@ class Options:
                 check_labels(labels, f"labels of side {side!r}")
         else:
             check_labels(self.labels)
+
+
+#: What may be another on every rank: it changes no number, or has to be the same by its content and not by its name.
+_OWN = ("device", "batch_size", "workers", "cache", "weights", "captions")
+
+
+def told_alike(metrics: Sequence[str] | str | None, options: Options) -> dict[str, str]:
+    """What all ranks of a run must be told alike, as text by name; of the device its kind, for each has its own."""
+    ids = [metrics] if isinstance(metrics, str) else metrics
+    told = {"metrics": "the default" if ids is None else ",".join(ids), "device": options.device.partition(":")[0]}
+    for setting in fields(options):
+        value = getattr(options, setting.name)
+        if setting.name not in _OWN:
+            told[setting.name] = str(sorted(value.items()) if isinstance(value, Mapping) else value)
+    return told
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from genmetrics import distributed
 from genmetrics.accumulators.base import Accumulator
 from genmetrics.accumulators.build import CAPTIONS
 from genmetrics.engine.binding import Bound, bind
@@ -108,16 +109,20 @@ class PreparedSide:
         found = list(self._images.recalled.values())
         if self._images.missing:
             began = time.perf_counter()
-            computed = yield from read_source(
-                self._images.source,
-                self._images.missing,
-                self._networks,
-                self._options,
-                self.stage,
-                self._images.chosen,
-                keep_logits=self._images.keep_logits,
-                captions=self._options.captions,
-                labels_for=self._labels_for,
+            count = self._images.chosen.count
+            computed = yield from distributed.over_ranks(
+                read_source(
+                    self._images.source,
+                    self._images.missing,
+                    self._networks,
+                    self._options,
+                    self.stage,
+                    self._images.chosen,
+                    keep_logits=self._images.keep_logits,
+                    captions=self._options.captions,
+                    labels_for=self._labels_for,
+                ),
+                None if count is None else len(self._options.shard.range(count)),
             )
             seconds[self.stage] = time.perf_counter() - began
             self._images.memory.keep(computed, self._images.missing)
@@ -183,9 +188,13 @@ def prepare_side(
             f"metric {labels_for!r} is of single classes, and '{side.stats.name}' was made of images without any; "
             "build it again with '--labels', such as --labels folders"
         )
+    if side.stats is not None:
+        given = f"{side.stats.num_samples} images of digest {side.stats.side.digest}"
+        distributed.agree({f"the {_SIDES[stage]} statistics": given})
     images = None
     if side.source is not None and bound.missing:
         chosen = choose(side.source, num, options.seed)
+        distributed.agree(_set_as_seen(side.source, chosen, stage))
         memory = Memory(side.source, networks, options, chosen.positions, keep_logits)
         recalled = memory.recall(bound.missing)
         missing = tuple(need for need in bound.missing if need not in recalled)
@@ -193,9 +202,28 @@ def prepare_side(
         identity = set_identity(side.source, chosen, options.shard) if keep_logits else None
         images = _Images(side.source, chosen, memory, recalled, missing, identity, keep_logits)
     records = {need: networks.record(need) for need in bound.missing}
+    distributed.agree({f"extractor {need.extractor}": _as_run(record) for need, record in records.items()})
     if bound.stats is not None:
         records |= {need: bound.stats.extractors[need.extractor] for need in needs if need not in records}
     return PreparedSide(stage, records, bound.cautions, bound.stats, images, networks, options, labels_for)
+
+
+def _set_as_seen(source: ImageSource, chosen: Chosen, stage: Stage) -> dict[str, str]:
+    """What all ranks must find alike in a set of which each reads a share."""
+    if distributed.current_shard().count == 1:
+        return {}
+    whose = f"of the {_SIDES[stage]} images"
+    # A copy in another place is as good.
+    return {
+        f"the kind {whose}": source.kind,
+        f"the number {whose}": str(chosen.count),
+        f"the digest of the names and contents {whose}": str(source.identity()),
+    }
+
+
+def _as_run(record: ExtractorRecord) -> str:
+    """A network as far as its features depend on it."""
+    return f"weights {record.weights_sha256} at {record.precision} on {record.backend}"
 
 
 def _combined(given: Stats | None, found: Sequence[Stats], seed: int) -> Stats:

@@ -185,7 +185,8 @@ def build_report(
             result = replace(found, warnings=(*found.warnings, *known), protocol=replace(found.protocol, forced=forced))
             behind = [(need.extractor, of_side[need]) for of_side in records for need in needs if need in of_side]
             results[result.id] = with_provenance(result, behind)
-    results = {metric.id: results[metric.id] for metric in plan.metrics}
+    # Of equal statistics two processors make numbers that differ in the last bits: the first rank's are the result.
+    results = distributed.from_first_rank({metric.id: results[metric.id] for metric in plan.metrics})
     yield Progress("metrics", len(plan.metrics), len(plan.metrics), "done")
     now = time.perf_counter()
     seconds = {**seconds, "metrics": now - began, "total": now - started}

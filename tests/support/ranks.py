@@ -1,0 +1,96 @@
+"""Starting processes that measure together, none of which outlives its test."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Ended", "environment", "free_port", "run_ranks", "run_together"]
+
+_SET_BY_LAUNCHERS = {"RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK", "MASTER_ADDR", "MASTER_PORT"}
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A process that is over.
+
+    Attributes:
+        code: its exit code; None if it had to be killed for its time was up.
+        out: what it wrote to standard output.
+        log: what it wrote to standard error.
+        seconds: when it ended, from the start of the first.
+    """
+
+    code: int | None
+    out: str
+    log: str
+    seconds: float
+
+
+def environment(**more: str) -> dict[str, str]:
+    """The environment for processes of one machine, with one thread each, so that sums come in the same order."""
+    ours = {name: value for name, value in os.environ.items() if name not in _SET_BY_LAUNCHERS}
+    return {**ours, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", **more}
+
+
+def free_port() -> int:
+    """A port at which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def run_ranks(script: Path, count: int, *arguments: str, seconds: float, **more: str) -> list[Ended]:
+    """``script`` as so many ranks of a process group, which ``env://`` finds, without anything that watches them."""
+    port = str(free_port())
+    places = [
+        {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(count), "MASTER_PORT": port}
+        for rank in range(count)
+    ]
+    command = [sys.executable, str(script), *arguments]
+    environments = [environment(MASTER_ADDR="127.0.0.1", **place, **more) for place in places]
+    return run_together([command] * count, environments, seconds)
+
+
+def run_together(
+    commands: Sequence[Sequence[str]], environments: Sequence[Mapping[str, str]], seconds: float
+) -> list[Ended]:
+    """Run commands at the same time, and end them and whatever they started when their time is up."""
+    began = time.monotonic()
+    processes = [
+        subprocess.Popen(
+            command,
+            env=dict(each),
+            text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        for command, each in zip(commands, environments, strict=True)
+    ]
+    ended: list[Ended] = []
+    try:
+        codes: dict[int, tuple[int, float]] = {}
+        # Nothing that they write comes near what a pipe holds.
+        while len(codes) < len(processes) and time.monotonic() - began < seconds:
+            time.sleep(0.02)
+            for number, process in enumerate(processes):
+                if number not in codes and process.poll() is not None:
+                    codes[number] = (process.returncode, time.monotonic() - began)
+    finally:
+        for number, process in enumerate(processes):
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # by its id: it leads a group of its own
+            out, log = process.communicate()
+            code, after = codes.get(number, (None, seconds))
+            ended.append(Ended(code, out, log, after))
+    return ended
