@@ -23,7 +23,8 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Literal, TypeGuard, get_args
 
 import numpy as np
@@ -32,13 +33,15 @@ from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 
 from genmetrics.errors import SourceError, UsageError
-from genmetrics.sources.base import BatchSpec, ImageBatch
+from genmetrics.sources.base import BatchSpec, Finished, ImageBatch
 from genmetrics.sources.decode import BadImage
 from genmetrics.sources.loader import Item, ItemSource
 from genmetrics.sources.names import count
 from genmetrics.types import Shard
 
 __all__ = ["RANGES", "QuantisedSource", "Quantiser", "Rounding", "ValueRange", "floats", "floats_to_unit", "quantise"]
+
+_BEGINNING = Finished()
 
 ValueRange = tuple[int, int]
 Rounding = Literal["round", "truncate"]
@@ -127,11 +130,24 @@ class Quantiser:
         """What was stated, in words that a fingerprint can hold; empty for uint8 images."""
         return "" if self.value_range is None else f"{_range_text(self.value_range)} {self.rounding}"
 
-    def restart(self) -> None:
-        """Forget what was counted, before another pass."""
+    def restart(self, tally: Mapping[str, float] = MappingProxyType({})) -> None:
+        """Forget what was counted, before another pass, or go on from what an earlier one had counted."""
         with self._lock:
-            self._images = self._clipped_images = self._clipped_values = 0
-            self._lowest, self._highest = math.inf, -math.inf
+            self._images = int(tally.get("images", 0))
+            self._clipped_images = int(tally.get("clipped_images", 0))
+            self._clipped_values = int(tally.get("clipped_values", 0))
+            self._lowest, self._highest = tally.get("lowest", math.inf), tally.get("highest", -math.inf)
+
+    def tally(self) -> dict[str, float]:
+        """What was counted since ``restart``."""
+        with self._lock:
+            return {
+                "images": self._images,
+                "clipped_images": self._clipped_images,
+                "clipped_values": self._clipped_values,
+                "lowest": self._lowest,
+                "highest": self._highest,
+            }
 
     def notes(self) -> tuple[str, ...]:
         """What to tell of the images since ``restart``."""
@@ -244,7 +260,7 @@ class QuantisedSource(ItemSource):
 
     def batches(self, shard: Shard, spec: BatchSpec) -> Iterator[ImageBatch]:
         """As of any ``ItemSource``; the notes are of the images that this share has read."""
-        return self._noting(super().batches(shard, spec), shard)
+        return self._noting(super().batches(shard, spec), shard, spec.after)
 
     def _batches(
         self, items: Iterator[Item], position: Callable[[int], int], expected: int | None, spec: BatchSpec
@@ -257,9 +273,14 @@ class QuantisedSource(ItemSource):
             self._unlabelled += item.label is None
             yield item
 
-    def _noting(self, batches: Iterator[ImageBatch], shard: Shard) -> Iterator[ImageBatch]:
-        self._quantiser.restart()
-        self._seen = self._unlabelled = 0
+    def _tally(self) -> Mapping[str, float]:
+        return {"seen": self._seen, "unlabelled": self._unlabelled, **self._quantiser.tally()}
+
+    def _noting(
+        self, batches: Iterator[ImageBatch], shard: Shard, after: Finished = _BEGINNING
+    ) -> Iterator[ImageBatch]:
+        self._quantiser.restart(after.tally)
+        self._seen, self._unlabelled = (int(after.tally.get(name, 0)) for name in ("seen", "unlabelled"))
         yield from batches
         found = self._quantiser.notes()
         if 0 < self._unlabelled < self._seen:
