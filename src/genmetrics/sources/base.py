@@ -27,7 +27,7 @@ class Finished:
     """
 
     count: int = 0
-    tally: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    tally: Mapping[str, int | float] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True)

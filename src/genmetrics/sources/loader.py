@@ -94,7 +94,7 @@ class ItemSource(ImageSource):
             pass
         return items
 
-    def _tally(self) -> Mapping[str, float]:
+    def _tally(self) -> Mapping[str, int | float]:
         """What has been counted in this pass for the notes."""
         return MappingProxyType({})
 
