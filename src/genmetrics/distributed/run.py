@@ -151,9 +151,8 @@ class SharedRun:
 
         step: _Step[None] = _Step(meet)
         try:
-            began = time.monotonic()
             while not step.done.wait(_LONGEST_PAUSE):
-                self._watch.check(began)
+                self._watch.check()
                 yield
         finally:
             step.given_up.set()
@@ -242,10 +241,9 @@ class SharedRun:
 
     def _finish(self, step: _Step[Result]) -> Result:
         """Wait for a step and look meanwhile whether it will ever end."""
-        began = time.monotonic()
         try:
             while not step.done.wait(_LONGEST_PAUSE / 5):
-                self._watch.check(began)
+                self._watch.check()
         finally:
             step.given_up.set()
         try:

@@ -78,12 +78,8 @@ class Watch(threading.Thread):
             self._counts, self._pushed, self._sums = {}, {}, {}
         self._found = {scope: found for scope, found in self._found.items() if scope == EVERYWHERE}
 
-    def check(self, waiting_since: float | None = None) -> None:
+    def check(self) -> None:
         """Raise what another rank has posted.
-
-        Args:
-            waiting_since: ``time.monotonic()`` when the caller began to do nothing but wait; None if it did not, so
-                that a thread that found no time says nothing.
 
         Raises:
             DistributedError: if a rank, or the store, is gone.
@@ -91,10 +87,14 @@ class Watch(threading.Thread):
         """
         for found in (*self._found.values(), *(() if self._lost is None else (self._lost,))):
             raise found.error(self._rank)
-        if waiting_since is not None:
-            silent = time.monotonic() - max(waiting_since, self._last_round)
-            if silent > self.timeout:
-                raise DistributedError(no_store(f"it has not answered for {silent:.0f} s"))
+        if self._silence() > self.timeout:
+            # Where the caller let no other thread run, this one has its turn now.
+            time.sleep(4 * _LOOK_EVERY)
+            if self._silence() > self.timeout:
+                raise DistributedError(no_store(f"it has not answered for {self._silence():.0f} s"))
+
+    def _silence(self) -> float:
+        return time.monotonic() - self._last_round
 
     def count(self, key: str, number: int) -> int:
         """Say how many of something this rank has done; how many all have, as far as is known."""
