@@ -40,12 +40,13 @@ class Watch(threading.Thread):
         """
         super().__init__(name="genmetrics-watch", daemon=True)
         self.timeout = _timeout()
-        self._group = weakref.ref(distributed_c10d._get_default_group())
+        self._ending = threading.Event()
+        # The store is let go with the group: whoever makes another at once must not meet the old one's.
+        self._group = weakref.ref(distributed_c10d._get_default_group(), lambda _: self._ending.set())
         self._rank, self._count = rank, count
         self._scopes: tuple[str, ...] = ()
         self._found: dict[str, Failure] = {}
         self._lost: Failure | None = None
-        self._ending = threading.Event()
         self._last_round = time.monotonic()
         self._lock = threading.Lock()
         self._pushing = threading.Lock()
@@ -147,7 +148,7 @@ class Watch(threading.Thread):
                 self.push(board)
                 self._last_round = time.monotonic()
                 self._ending.wait(_LOOK_EVERY if now - began > 1 else _LOOK_EVERY / 5)
-                if self._ending.is_set():
+                if self._ending.is_set() and self._is_current():
                     board.leave()
                     return
         except RuntimeError as error:
