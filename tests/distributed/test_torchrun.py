@@ -101,11 +101,15 @@ def test_ranks_that_were_told_different_things_all_exit_with_2(folder: Path) -> 
     assert ended[0].log.count("error") == ended[1].log.count("error") == 1
 
 
-def test_interrupt_and_defect_have_their_codes_on_all_ranks(folder: Path) -> None:
-    """Ctrl-C reaches one process only, then one has a defect."""
+def test_an_interrupt_of_one_rank_ends_all_with_130(folder: Path) -> None:
+    """Ctrl-C reaches one process only."""
     ended = run_ranks(KILLED, 2, "interrupt", str(folder), seconds=SECONDS)
     assert [rank.code for rank in ended] == [130, 130], "\n".join(rank.log for rank in ended)
     assert [rank.log.count("genmetrics: interrupted; nothing was written") for rank in ended] == [0, 1]
+
+
+@pytest.mark.slow
+def test_a_defect_of_one_rank_ends_all_with_1(folder: Path) -> None:
     ended = run_ranks(KILLED, 2, "defect", str(folder), seconds=SECONDS)
     assert [rank.code for rank in ended] == [1, 1], "\n".join(rank.log for rank in ended)
     assert [rank.log.count("ZeroDivisionError: a defect") for rank in ended] == [0, 1]

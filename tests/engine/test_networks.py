@@ -79,8 +79,8 @@ def test_more_processes_than_devices_are_refused(monkeypatch: pytest.MonkeyPatch
         with pytest.raises(DeviceError) as caught:
             resolve_device(name)
         assert str(caught.value) == (
-            "device 'cuda:2' was asked for, but there are 2 CUDA device(s): cuda:0 to cuda:1; each process takes the one "
-            "of its local rank: start at most 2 a machine, torchrun --nproc-per-node 2"
+            "device 'cuda:2' was asked for, but there are 2 CUDA device(s): cuda:0 to cuda:1; each process takes the "
+            "one of its local rank: start at most 2 a machine, torchrun --nproc-per-node 2"
         )
 
 

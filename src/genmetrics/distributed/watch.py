@@ -154,6 +154,8 @@ class Watch(threading.Thread):
         except RuntimeError as error:
             if self._is_current():
                 self._lost = Failure.lost(no_store(str(error)), self._rank)
+                # It stays to say so: another one would try for minutes to connect.
+                self._ending.wait()
 
     def _is_current(self) -> bool:
         group = self._group()
