@@ -6,6 +6,7 @@ import gc
 import importlib.util
 import os
 import re
+import signal
 import subprocess
 import sys
 import weakref
@@ -344,6 +345,35 @@ def _ended(code: str, backend: str = "openvino") -> subprocess.CompletedProcess[
 def test_the_interpreter_ends_as_it_would_while_a_batch_is_in_the_network(code, expected):
     ended = _ended("pending = extractor.start(images, ('1280',)); " + code)
     assert (ended.returncode, "FATAL" in ended.stderr) == (expected, False), ended.stderr
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="this system has no such signals; run on Linux or macOS")
+def test_signals_are_handled_after_networks_came_and_went():
+    """Python's handlers run on the stack that an engine left for signals; one that is freed kills the process."""
+    code = """
+import gc, os, signal
+
+def loaded():
+    made = load_extractor("efficientnet-lite0.in1k")
+    made.to(torch.device("cpu"), "exact", "openvino")
+    made.run(images[:1], ("1280",))
+    return made
+
+others = [loaded(), loaded()]
+del extractor
+gc.collect()
+while others:
+    others.pop(0)
+    gc.collect()
+taken = []
+signal.signal(signal.SIGUSR1, lambda number, frame: taken.append(number))
+rubbish = [bytearray(2**14) for _ in range(2000)]
+for _ in range(3):
+    os.kill(os.getpid(), signal.SIGUSR1)
+sys.exit(len(taken))
+"""
+    ended = _ended(code)
+    assert ended.returncode == 3, ended
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="forks are safe nowhere else; run on Linux")

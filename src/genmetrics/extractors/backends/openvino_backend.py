@@ -43,7 +43,7 @@ _TOLERANCE: Mapping[Precision, float] = MappingProxyType({"exact": 1e-4, "bf16":
 @functools.cache
 def has_bf16() -> bool:
     """Whether this processor computes in bfloat16."""
-    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 class OpenVINOBackend(Backend):
@@ -75,6 +75,17 @@ class OpenVINOBackend(Backend):
             self._compiled[key] = _Compiled(self._make(), inputs.shape[1:], wanted, self._precision)
             _give_back_freed_memory()
         return self._compiled[key].start(inputs)
+
+
+@functools.cache
+def _core() -> Any:
+    """The one engine of this process.
+
+    Each gives the thread that makes it an alternate stack for signals, and when it ends puts back the one before, even
+    if that was another engine's and is freed: the next signal that Python or torch has a handler for, such as the end
+    of a data loader's worker, would kill the process.
+    """
+    return openvino.Core()
 
 
 @functools.cache
@@ -128,7 +139,7 @@ class _Compiled:
             # Several processes on one machine would all be bound to its first cores.
             "ENABLE_CPU_PINNING": False,
         }
-        self._model = openvino.Core().compile_model(model, "CPU", settings)
+        self._model = _core().compile_model(model, "CPU", settings)
         self._queue = openvino.AsyncInferQueue(self._model, requests)
         self._queue.set_callback(_take)
         # Batches that nobody waits for any more: were the interpreter or the queue gone when their features come, the
