@@ -137,6 +137,16 @@ def test_progress_is_of_all_ranks_never_falls_and_ends_at_the_total(found: dict[
             assert done[-1] == size
 
 
+@pytest.mark.parametrize("count", [1, *COUNTS])
+def test_exchanges_bring_the_same_to_all(found: dict[int, list[Found]], count: int) -> None:
+    for rank in found[count]:
+        assert rank.values["exchanged"] == {
+            "gathered": [{"rank": other} for other in range(count)],
+            "of the first": [0, "first"],
+            "all": [[count - 1.0] * 3, [[other] for other in range(count)]],
+        }
+
+
 @pytest.mark.parametrize("count", COUNTS)
 def test_what_is_sent_is_what_is_received(found: dict[int, list[Found]], count: int) -> None:
     """Each rank but the first sends its statistics once and receives the merged once: no rank all of everybody's."""
