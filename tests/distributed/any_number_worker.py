@@ -65,6 +65,23 @@ def all_figures(gen: Path, ref: Path, expected: dict[str, dict | str] | None) ->
     return found
 
 
+def exchanged(rank: int, count: int) -> dict[str, list]:
+    """What each kind of exchange brings to this rank."""
+
+    def work(link: distributed.Link) -> list:
+        room = torch.full((3,), float(rank))
+        return [
+            link.broadcast(room, count - 1).tolist(),
+            [part.tolist() for part in link.all_gather(torch.tensor([rank]))],
+        ]
+
+    return {
+        "gathered": distributed.gather({"rank": rank}),
+        "of the first": distributed.from_first_rank([rank, "first"]),
+        "all": distributed.over_all_ranks("test", work, lambda: [[0.0] * 3, [[0]]]),
+    }
+
+
 def main(folder: Path) -> None:
     """Measure everything and write it down."""
     warnings.simplefilter("ignore", GenmetricsWarning)
@@ -72,6 +89,7 @@ def main(folder: Path) -> None:
     shard = distributed.current_shard()
     found: dict[str, dict] = {"figures": {}, "of statistics": {}, "progress": {}, "side": {}}
     expected = None if shard.count == 1 else json.loads((folder / "found-0-of-1.json").read_text())
+    found["exchanged"] = exchanged(shard.index, shard.count)
     states: dict[str, torch.Tensor] = {}
     with registered_blocks():
         ref = gm.compute_stats(folder / "ref", [f"fd.{NET}", f"kid.{NET}"], labels="folders", **OPTIONS)

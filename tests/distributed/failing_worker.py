@@ -101,6 +101,16 @@ def sleeps() -> float:
     return measure(Source(lambda index: time.sleep(SLOW_SECONDS if index == 20 else 0)))
 
 
+def comes_late() -> list[str]:
+    """One rank calls after the others have waited for longer than is usual; what they are warned of."""
+    if dist.get_rank() == 2:
+        time.sleep(SLOW_SECONDS)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", GenmetricsWarning)
+        measure(images(40, 2))
+    return [str(warning.message) for warning in caught if "ranks have called" in str(warning.message)]
+
+
 def evaluator(**more: object) -> gm.Evaluator:
     return gm.Evaluator(images(30, 1), [FD], device="cpu", batch_size=2, workers=0, cache=False, **more)
 
@@ -194,6 +204,10 @@ def main(folder: Path) -> None:
     broken = SourceError("the disk fell out")
     bad = BadImageError("1 image cannot be read: x.png", (("x.png", "no image"),))
     with registered_blocks():
+        if sys.argv[2:] == ["unplugged"]:
+            note("ready", lambda: measure(images(40, 2)))
+            note("unplugged", lambda: measure(Source(lambda index: time.sleep(1))))
+            os._exit(0)  # there is nobody to take leave of
         if len(sys.argv) > 2:  # of two ranks the one that keeps the store
             seen["killed"] = killed(rank, 0)
             (folder / f"seen-{rank}.json").write_text(json.dumps(seen))
@@ -214,6 +228,7 @@ def main(folder: Path) -> None:
         note("other function", lambda: gm.compute_stats(images(9, 1), [FD]) if rank == 1 else measure(images(9, 1)))
         note("the same on all", lambda: measure(images(9, 1), num=10))
         note("slow", sleeps)
+        note("late", comes_late)
         note("no images", lambda: measure(Source(lambda index: None, 2)))
         for name, action in (("update", updates_badly), ("indices", feeds_twice)):
             seen[name] = action(rank)

@@ -10,14 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
-from support.ranks import run_ranks
+from support.ranks import run_ranks, write_images
 
 WORKER = Path(__file__).with_name("any_number_worker.py")
 SIZES = (1, 4, 7, 101)
 COUNTS = (2, 3, 5)
-CLASSES = 2
 #: Metrics of which the order of the samples, and that of sums, is no part: counts of neighbours and of copies.
 ORDER_FREE = ("prc", "prdc", "clipped_dc", "authpct", "nearest")
 SECONDS = 120
@@ -29,16 +27,6 @@ class Found:
 
     values: dict[str, Any]
     states: dict[str, torch.Tensor]
-
-
-def write_images(folder: Path, count: int, seed: int) -> None:
-    """Coloured noise in folders of two classes."""
-    rng = np.random.default_rng(seed)
-    pixels = rng.integers(0, 200, (count, 1, 1, 3)) + rng.integers(0, 56, (count, 6, 6, 3))
-    for number, image in enumerate(pixels.astype(np.uint8)):
-        home = folder / f"class-{number % CLASSES}"
-        home.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image).save(home / f"{number:03d}.png")
 
 
 @pytest.fixture(scope="module")
@@ -147,6 +135,16 @@ def test_progress_is_of_all_ranks_never_falls_and_ends_at_the_total(found: dict[
             assert done == sorted(done)
             assert {record[1] for record in records} == {size}
             assert done[-1] == size
+
+
+@pytest.mark.parametrize("count", [1, *COUNTS])
+def test_exchanges_bring_the_same_to_all(found: dict[int, list[Found]], count: int) -> None:
+    for rank in found[count]:
+        assert rank.values["exchanged"] == {
+            "gathered": [{"rank": other} for other in range(count)],
+            "of the first": [0, "first"],
+            "all": [[count - 1.0] * 3, [[other] for other in range(count)]],
+        }
 
 
 @pytest.mark.parametrize("count", COUNTS)

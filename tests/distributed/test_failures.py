@@ -115,6 +115,16 @@ def test_what_may_differ_does_not_matter(seen: Seen, case: str) -> None:
         assert seen[0][case]["result"] == seen[0]["alone"]["result"]
 
 
+def test_ranks_that_wait_for_one_that_never_called_are_warned(seen: Seen) -> None:
+    """Such as where only the first rank calls evaluate()."""
+    for rank in (0, 1):
+        text = (
+            f"only 2 of 3 ranks have called evaluate, and rank {rank} waits for the others: every rank has to call it"
+        )
+        assert f"after 3 s {text}" in seen[rank]["late"]["result"]
+    assert seen[2]["late"]["result"] == "[]"
+
+
 def test_an_update_that_fails_is_known_to_those_who_compute(seen: Seen) -> None:
     text = "the features of 2 image(s) contain NaN or infinity (indices 1, 4); no number computed"
     assert seen[1]["update"]["update"].startswith(text)

@@ -72,6 +72,18 @@ def test_each_process_of_a_machine_has_its_own_device(monkeypatch: pytest.Monkey
     assert resolve_device("cuda:1") == torch.device("cuda", 1)
 
 
+def test_more_processes_than_devices_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_cuda(monkeypatch, 2)
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    for name in ("cuda", "auto"):
+        with pytest.raises(DeviceError) as caught:
+            resolve_device(name)
+        assert str(caught.value) == (
+            "device 'cuda:2' was asked for, but there are 2 CUDA device(s): cuda:0 to cuda:1; each process takes the "
+            "one of its local rank: start at most 2 a machine, torchrun --nproc-per-node 2"
+        )
+
+
 def test_mps_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     with pytest.raises(

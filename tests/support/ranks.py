@@ -13,8 +13,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Ended", "environment", "free_port", "run_ranks", "run_together"]
+import numpy as np
+from PIL import Image
 
+__all__ = ["Ended", "environment", "free_port", "run_ranks", "run_together", "write_images"]
+
+_CLASSES = 2
 _SET_BY_LAUNCHERS = {"RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK", "MASTER_ADDR", "MASTER_PORT"}
 
 
@@ -94,3 +98,13 @@ def run_together(
             code, after = codes.get(number, (None, seconds))
             ended.append(Ended(code, out, log, after))
     return ended
+
+
+def write_images(folder: Path, count: int, seed: int) -> None:
+    """Coloured noise in folders of two classes, 6x6 PNG files."""
+    rng = np.random.default_rng(seed)
+    pixels = rng.integers(0, 200, (count, 1, 1, 3)) + rng.integers(0, 56, (count, 6, 6, 3))
+    for number, image in enumerate(pixels.astype(np.uint8)):
+        home = folder / f"class-{number % _CLASSES}"
+        home.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(home / f"{number:03d}.png")

@@ -6,7 +6,7 @@ ranks do together they do inside a ``shared_run``, which they leave with the sam
 
 from genmetrics.distributed.failures import Failure, FromAnotherRank, origin_of, this_host
 from genmetrics.distributed.group import current_shard, join_from_environment, leave, local_rank
-from genmetrics.distributed.merging import MergesItself, from_first_rank, gather, merge_over_ranks
+from genmetrics.distributed.merging import from_first_rank, gather, merge_over_ranks
 from genmetrics.distributed.progress import over_ranks
 from genmetrics.distributed.run import agree, check, over_all_ranks, post, shared_run, until_all_are_here
 from genmetrics.distributed.transfer import Link, Traffic
@@ -15,7 +15,6 @@ __all__ = [
     "Failure",
     "FromAnotherRank",
     "Link",
-    "MergesItself",
     "Traffic",
     "agree",
     "check",

@@ -13,7 +13,7 @@ from genmetrics.distributed.group import is_shared
 from genmetrics.distributed.run import over_all_ranks
 from genmetrics.distributed.transfer import Link
 
-__all__ = ["Mergeable", "MergesItself", "from_first_rank", "gather", "merge_over_ranks"]
+__all__ = ["Mergeable", "from_first_rank", "gather", "merge_over_ranks"]
 
 Kind = TypeVar("Kind", bound="Mergeable")
 Value = TypeVar("Value")
@@ -32,14 +32,6 @@ class Mergeable(Protocol):
     @classmethod
     def from_state(cls: type[Kind], state: Mapping[str, Tensor]) -> Kind:
         """The object whose state this is."""
-
-
-@runtime_checkable
-class MergesItself(Protocol):
-    """An accumulator that knows better than to bring all of it to every rank."""
-
-    def merged_over_ranks(self) -> Any:
-        """What stands for all ranks' samples on this rank; every rank calls it."""
 
 
 def gather(value: Value) -> list[Value]:
@@ -72,10 +64,7 @@ def merge_over_ranks(accumulator: Kind) -> Kind:
     """
     if not is_shared():
         return accumulator
-    kind, held = type(accumulator), _itself(accumulator)
-    if held is not None:
-        merged_by_itself: Kind = held.merged_over_ranks()
-        return merged_by_itself
+    kind = type(accumulator)
 
     def work(link: Link) -> Kind:
         merged = _over_tree(
@@ -93,10 +82,6 @@ def _pickled(value: object) -> Tensor:
 def _unpickled(sent: Tensor) -> Any:
     """What another process of this run sent; nothing of a file comes here."""
     return pickle.loads(sent.numpy().tobytes())
-
-
-def _itself(accumulator: object) -> MergesItself | None:
-    return accumulator if isinstance(accumulator, MergesItself) else None
 
 
 def _over_tree(

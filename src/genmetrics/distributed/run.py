@@ -11,6 +11,7 @@ import contextlib
 import json
 import threading
 import time
+import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -23,7 +24,7 @@ from genmetrics.distributed.failures import Failure, origin_of
 from genmetrics.distributed.group import current_shard, is_shared
 from genmetrics.distributed.transfer import Link, LinkBroken, Traffic
 from genmetrics.distributed.watch import Watch, no_store
-from genmetrics.errors import DistributedError, UsageError
+from genmetrics.errors import DistributedError, GenmetricsWarning, UsageError
 
 __all__ = ["SharedRun", "agree", "check", "current", "over_all_ranks", "post", "shared_run", "until_all_are_here"]
 
@@ -49,6 +50,14 @@ class _Step(Generic[Result]):
         self._result: Result | None = None
         self._error: BaseException | None = None
         threading.Thread(target=self._do, name="genmetrics-exchange", daemon=True).start()
+
+    def give_up(self) -> None:
+        """Look no further; most work ends soon then.
+
+        A thread that comes back from torch while the interpreter is taken down would abort the process.
+        """
+        self.given_up.set()
+        self.done.wait(_LONGEST_PAUSE)
 
     def result(self) -> Result:
         """What came of the work once it is done; raises what it raised."""
@@ -85,6 +94,7 @@ class SharedRun:
         self.traffic = Traffic()
         self._what = what
         self._watch = Watch.of_group(self.rank, self.count)
+        self._watch.check()
         try:
             self._board, self._number = _within(self._watch.timeout, self._enter)
         except (dist.DistError, TimeoutError) as error:
@@ -92,11 +102,15 @@ class SharedRun:
         self.scope = f"run/{self._number}"
         self._also = also
         self._num_steps = 0
+        self._began = time.monotonic()
+        self._asked = False
         self._watch.attend((self.scope, *also))
 
     def _enter(self) -> tuple[Board, int]:
         board = Board(self.rank, self.count)
-        return board, board.next_number("run")
+        number = board.next_number("run")
+        board.add(f"run/{number}/begun", 1)
+        return board, number
 
     def check(self) -> None:
         """Raise what another rank failed with, if one did; it costs nothing."""
@@ -151,12 +165,11 @@ class SharedRun:
 
         step: _Step[None] = _Step(meet)
         try:
-            began = time.monotonic()
             while not step.done.wait(_LONGEST_PAUSE):
-                self._watch.check(began)
+                self._look()
                 yield
         finally:
-            step.given_up.set()
+            step.give_up()
         self._finish(step)
         yield
 
@@ -213,6 +226,23 @@ class SharedRun:
         with contextlib.suppress(RuntimeError, TimeoutError):
             _within(_LINGER_SECONDS + 1, stay)
 
+    def _look(self) -> None:
+        """While this rank waits: raise what another failed with, and say once if some never came to the run at all."""
+        self._watch.check()
+        waited = time.monotonic() - self._began
+        if self._asked or waited < self._watch.timeout:
+            return
+        self._asked = True
+        with contextlib.suppress(RuntimeError, TimeoutError):
+            begun = _within(_LINGER_SECONDS, lambda: self._board.number(f"{self.scope}/begun"))
+            if begun < self.count:
+                warnings.warn(
+                    f"after {waited:.0f} s only {begun} of {self.count} ranks have called {self._what}, and rank "
+                    f"{self.rank} waits for the others: every rank has to call it",
+                    GenmetricsWarning,
+                    stacklevel=2,
+                )
+
     def _next_key(self) -> str:
         self._num_steps += 1
         return f"{self.scope}/{self._num_steps}"
@@ -242,12 +272,11 @@ class SharedRun:
 
     def _finish(self, step: _Step[Result]) -> Result:
         """Wait for a step and look meanwhile whether it will ever end."""
-        began = time.monotonic()
         try:
             while not step.done.wait(_LONGEST_PAUSE / 5):
-                self._watch.check(began)
+                self._look()
         finally:
-            step.given_up.set()
+            step.give_up()
         try:
             return step.result()
         except (dist.DistError, LinkBroken) as error:

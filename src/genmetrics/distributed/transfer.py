@@ -82,6 +82,27 @@ class Link:
                 self._receive(tensors[name].reshape(-1).view(torch.uint8), origin)
         return tensors
 
+    def broadcast(self, tensor: Tensor, owner: int) -> Tensor:
+        """The owner's tensor on the CPU, on every rank; the others give room of its shape and type, which is filled."""
+        if tensor.numel():
+            tensor = tensor.contiguous()
+            with _breaking():
+                dist.broadcast(tensor, owner, group=self._group)
+            if self.rank == owner:
+                self._traffic.sent += tensor.nbytes * (self.count - 1)
+            else:
+                self._traffic.received += tensor.nbytes
+        return tensor
+
+    def all_gather(self, tensor: Tensor) -> list[Tensor]:
+        """All ranks' tensors on the CPU, of one shape and type, in the order of the ranks."""
+        parts = [torch.empty_like(tensor) for _ in range(self.count)]
+        with _breaking():
+            dist.all_gather(parts, tensor.contiguous(), group=self._group)
+        self._traffic.sent += tensor.nbytes * (self.count - 1)
+        self._traffic.received += tensor.nbytes * (self.count - 1)
+        return parts
+
     def _send(self, tensor: Tensor, to: int) -> None:
         with _breaking():
             dist.send(tensor, to, group=self._group, tag=self._tag)

@@ -40,12 +40,13 @@ class Watch(threading.Thread):
         """
         super().__init__(name="genmetrics-watch", daemon=True)
         self.timeout = _timeout()
-        self._group = weakref.ref(distributed_c10d._get_default_group())
+        self._ending = threading.Event()
+        # The store is let go with the group: whoever makes another at once must not meet the old one's.
+        self._group = weakref.ref(distributed_c10d._get_default_group(), lambda _: self._ending.set())
         self._rank, self._count = rank, count
         self._scopes: tuple[str, ...] = ()
         self._found: dict[str, Failure] = {}
         self._lost: Failure | None = None
-        self._ending = threading.Event()
         self._last_round = time.monotonic()
         self._lock = threading.Lock()
         self._pushing = threading.Lock()
@@ -78,12 +79,8 @@ class Watch(threading.Thread):
             self._counts, self._pushed, self._sums = {}, {}, {}
         self._found = {scope: found for scope, found in self._found.items() if scope == EVERYWHERE}
 
-    def check(self, waiting_since: float | None = None) -> None:
+    def check(self) -> None:
         """Raise what another rank has posted.
-
-        Args:
-            waiting_since: ``time.monotonic()`` when the caller began to do nothing but wait; None if it did not, so
-                that a thread that found no time says nothing.
 
         Raises:
             DistributedError: if a rank, or the store, is gone.
@@ -91,10 +88,14 @@ class Watch(threading.Thread):
         """
         for found in (*self._found.values(), *(() if self._lost is None else (self._lost,))):
             raise found.error(self._rank)
-        if waiting_since is not None:
-            silent = time.monotonic() - max(waiting_since, self._last_round)
-            if silent > self.timeout:
-                raise DistributedError(no_store(f"it has not answered for {silent:.0f} s"))
+        if self._silence() > self.timeout:
+            # Where the caller let no other thread run, this one has its turn now.
+            time.sleep(4 * _LOOK_EVERY)
+            if self._silence() > self.timeout:
+                raise DistributedError(no_store(f"it has not answered for {self._silence():.0f} s"))
+
+    def _silence(self) -> float:
+        return time.monotonic() - self._last_round
 
     def count(self, key: str, number: int) -> int:
         """Say how many of something this rank has done; how many all have, as far as is known."""
@@ -147,12 +148,14 @@ class Watch(threading.Thread):
                 self.push(board)
                 self._last_round = time.monotonic()
                 self._ending.wait(_LOOK_EVERY if now - began > 1 else _LOOK_EVERY / 5)
-                if self._ending.is_set():
+                if self._ending.is_set() and self._is_current():
                     board.leave()
                     return
         except RuntimeError as error:
             if self._is_current():
                 self._lost = Failure.lost(no_store(str(error)), self._rank)
+                # It stays to say so: another one would try for minutes to connect.
+                self._ending.wait()
 
     def _is_current(self) -> bool:
         group = self._group()

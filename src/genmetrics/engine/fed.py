@@ -64,7 +64,7 @@ class FedSamples:
                 kept = places < self._num_samples
         again = self._counted.repeated_in(indices if kept is None else indices[kept])
         if again:
-            raise UsageError(_counted_twice(again, "this rank" if shard.count > 1 else ""))
+            raise UsageError(self._counted_twice(again, "this rank" if shard.count > 1 else ""))
         return indices, kept
 
     def add(self, indices: Int64[Tensor, " n"] | None, count: int, kept: Bool[Tensor, " n"] | None) -> None:
@@ -83,7 +83,7 @@ class FedSamples:
         counted = distributed.merge_over_ranks(self._counted)
         again = counted.repeated()
         if again:
-            raise StatisticsError(_counted_twice(again, "more than one rank"))
+            raise StatisticsError(self._counted_twice(again, "more than one rank"))
         if self._num_samples is None:
             return
         missing = counted.missing_of(self._num_samples)
@@ -94,21 +94,26 @@ class FedSamples:
                 "drop_last=False gives, in its order; for any other way to share out images leave num_samples out"
             )
 
+    def _counted_twice(self, indices: Sequence[int], where: str) -> str:
+        """What to say where a sample came again."""
+        on = f" on {where}" if where else ""
+        remedy = (
+            "If a DistributedSampler repeats some to even out the ranks, say Evaluator(num_samples=len(dataset)), "
+            "which leaves these out; reset() begins a new set"
+            if self._num_samples is None
+            else "reset() begins a new set; num_samples leaves out only what a DistributedSampler with "
+            "drop_last=False repeats"
+        )
+        return (
+            f"{len(indices)} image(s) were fed more than once{on} (indices {_listed(indices)}), and would count twice; "
+            f"each sample has an index of its own over all calls and ranks. {remedy}"
+        )
+
 
 def _check_within(indices: Tensor, count: int) -> None:
     strange = indices[(indices < 0) | (indices >= count)]
     if len(strange):
         raise UsageError(f"index {int(strange[0])} is none of num_samples={count}, whose indices are 0 to {count - 1}")
-
-
-def _counted_twice(indices: Sequence[int], where: str) -> str:
-    """What to say where a sample came again."""
-    on = f" on {where}" if where else ""
-    return (
-        f"{len(indices)} image(s) were fed more than once{on} (indices {_listed(indices)}), and would count twice; "
-        "each sample has an index of its own over all calls and ranks. If a DistributedSampler repeats some to even "
-        "out the ranks, say Evaluator(num_samples=len(dataset)), which leaves these out; reset() begins a new set"
-    )
 
 
 def _listed(indices: Sequence[int]) -> str:

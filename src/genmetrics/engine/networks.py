@@ -147,9 +147,14 @@ def resolve_device(name: str) -> torch.device:
             )
         index = distributed.local_rank() if device.index is None else device.index
         if index >= count:
+            shared = (
+                f"; each process takes the one of its local rank: start at most {count} a machine, torchrun "
+                f"--nproc-per-node {count}"
+            )
             raise DeviceError(
                 f"device 'cuda:{index}' was asked for, but there are {count} CUDA device(s): cuda:0"
                 + (f" to cuda:{count - 1}" if count > 1 else "")
+                + (shared if device.index is None else "")
             )
         return torch.device("cuda", index)
     if device.type == "mps" and not torch.backends.mps.is_available():
