@@ -12,6 +12,7 @@ from torch import Tensor
 
 from genmetrics.accumulators.base import Accumulator, check_same
 from genmetrics.accumulators.on_device import Fetched, LateChecks, is_late
+from genmetrics.accumulators.row_storage import RowFile, bank_memory, new_rows
 from genmetrics.errors import StatisticsError
 
 __all__ = ["FeatureBank", "RowBank", "Scalars"]
@@ -20,10 +21,14 @@ Self = TypeVar("Self", bound="RowBank")
 
 #: How many batches may be on their way from the device at once.
 _MOST_ARRIVING = 4
+_ROWS_AT_ONCE = 1024
 
 
 class RowBank(Accumulator):
-    """All (n, d) rows on the CPU, in the order of their indices."""
+    """All (n, d) rows on the CPU, in the order of their indices.
+
+    Rows of more than ``bank_memory()`` bytes lie in a temporary file that is mapped into memory; see ``row_storage``.
+    """
 
     #: As what the rows are kept.
     dtype: torch.dtype
@@ -32,9 +37,13 @@ class RowBank(Accumulator):
         self.width = width
         self.num_samples = 0
         self._rows: list[Tensor] = []
+        self._file: RowFile | None = None  # of rows behind these
+        self._limit = bank_memory()
         self._arriving: deque[Fetched] = deque()
         self._late = LateChecks()
-        self._indices: list[Tensor] = []
+        # Of the rows in their order, with room behind. Small blocks of their own would lie between those of the batches
+        # and keep the memory of these from being used again.
+        self._indices = torch.empty(0, dtype=torch.int64)
         self._sorted = True
 
     def update(self, values: Tensor, indices: Int64[Tensor, " n"]) -> None:
@@ -47,14 +56,17 @@ class RowBank(Accumulator):
         self._arriving.append(Fetched(values.detach().to(self.dtype)))
         self._receive(_MOST_ARRIVING if is_late(values) else 0)
         self._late.end(values)
-        self._indices.append(indices.detach().to("cpu", torch.int64, copy=True))
-        self.num_samples += values.shape[0]
+        stop = self.num_samples + values.shape[0]
+        if stop > len(self._indices):
+            self._indices = torch.cat((self._indices[: self.num_samples], self._indices.new_empty(stop)))
+        self._indices[self.num_samples : stop] = indices.detach()
+        self.num_samples = stop
         self._sorted = False
 
     def settle(self) -> None:
         """Wait for rows that are on their way from a device."""
         self._late.settle()
-        self._receive(0)
+        self._close()
 
     def merge(self: Self, other: Self) -> Self:
         """The rows of both sample sets.
@@ -67,7 +79,7 @@ class RowBank(Accumulator):
         other.settle()
         merged = type(self)(self.width)
         merged._rows = [*self._rows, *other._rows]
-        merged._indices = [*self._indices, *other._indices]
+        merged._indices = torch.cat((self._indices[: self.num_samples], other._indices[: other.num_samples]))
         merged.num_samples = self.num_samples + other.num_samples
         merged._sorted = False
         merged._sort()
@@ -80,8 +92,17 @@ class RowBank(Accumulator):
     @classmethod
     def from_state(cls: type[Self], state: Mapping[str, Tensor]) -> Self:
         """The bank whose ``state()`` this is."""
-        bank = cls(int(state["rows"].shape[1]))
-        bank.update(state["rows"], state["indices"])
+        rows, indices = state["rows"], state["indices"]
+        bank = cls(int(rows.shape[1]))
+        if rows.dtype != bank.dtype or not bank._too_large(len(rows)):
+            bank.update(rows, indices)
+            return bank
+        # Rows of a mapped file stay where they are.
+        for start in range(0, len(rows), _ROWS_AT_ONCE):
+            here = slice(start, start + _ROWS_AT_ONCE)
+            bank._late.finite(rows[here], indices[here])
+        bank._rows, bank._indices = [rows.detach()], indices.to(torch.int64, copy=True)
+        bank.num_samples, bank._sorted = len(rows), bool((indices[1:] > indices[:-1]).all())
         return bank
 
     def rows(self) -> Float[Tensor, "n d"]:
@@ -92,43 +113,68 @@ class RowBank(Accumulator):
     def indices(self) -> Int64[Tensor, " n"]:
         """The indices of the rows, ascending, (n,) int64."""
         self._sort()
-        return self._indices[0] if self._indices else torch.zeros(0, dtype=torch.int64)
+        return self._indices[: self.num_samples]
 
     def _receive(self, most: int) -> None:
         """Take over rows until at most so many batches are on their way."""
         while len(self._arriving) > most:
-            self._rows.append(self._arriving.popleft().take())
+            self._take(self._arriving.popleft().take())
+
+    def _take(self, rows: Tensor) -> None:
+        """Keep rows behind those before, on disk if together they are too large for memory."""
+        if self._file is None and self._too_large(sum(map(len, self._rows)) + len(rows)):
+            self._file = RowFile(self.width, self.dtype)
+            for earlier in self._rows:
+                self._file.append(earlier)
+            self._rows.clear()
+        if self._file is None:
+            self._rows.append(rows)
+        else:
+            self._file.append(rows)
+
+    def _close(self) -> None:
+        """Have all rows as tensors."""
+        self._receive(0)
+        if self._file is not None:
+            self._rows, self._file = [*self._rows, self._file.rows()], None
+
+    def _too_large(self, count: int) -> bool:
+        return count * self.width * self.dtype.itemsize > self._limit
 
     def _sort(self) -> None:
         self.settle()
         if self._sorted or not self._rows:
             return
-        indices, order = torch.cat(self._indices).sort(stable=True)
+        indices, order = self._indices[: self.num_samples].sort(stable=True)
         twice = indices[1:][indices[1:] == indices[:-1]]
         if twice.numel():
             raise StatisticsError(
                 f"image index {int(twice[0])} occurs more than once ({twice.numel()} repeated in all); "
                 "each image must be counted exactly once"
             )
+        if len(self._rows) == 1 and torch.equal(order, torch.arange(len(order))):
+            self._indices, self._sorted = indices, True
+            return
         place = torch.empty_like(order)
         place[order] = torch.arange(len(order))
-        rows = torch.empty((len(order), self.width), dtype=self.dtype)
+        rows = new_rows(len(order), self.width, self.dtype, self._limit)
         start = 0
         # Each block is let go once it is in its place, so that the rows are not held twice.
         self._rows.reverse()
         while self._rows:
             block = self._rows.pop()
-            rows[place[start : start + block.shape[0]]] = block
-            start += block.shape[0]
+            for part in torch.split(block, _ROWS_AT_ONCE):
+                rows[place[start : start + len(part)]] = part
+                start += len(part)
         self._rows = [rows]
-        self._indices = [indices]
+        self._indices = indices
         self._sorted = True
 
 
 class FeatureBank(RowBank):
     """All (n, d) features as float32 on the CPU, in the order of their indices.
 
-    Memory: 4·d bytes a sample, so 8 KB at 2,048 dimensions.
+    Memory, or disk: 4·d bytes a sample, so 8 KB at 2,048 dimensions.
     """
 
     dtype = torch.float32
