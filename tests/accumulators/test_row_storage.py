@@ -127,14 +127,13 @@ def test_a_full_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
     with monkeypatch.context() as patch:
         patch.setattr(row_storage.os, "posix_fallocate", full)
-        with pytest.raises(OutputError, match="No space left on device.*GENMETRICS_BANK_FOLDER"):
+        with pytest.raises(OutputError, match=r"No space left on device.*GENMETRICS_BANK_FOLDER"):
             new_rows(100, WIDTH, torch.float32, 0)
     file = RowFile(WIDTH, torch.float32)
-    with monkeypatch.context() as patch:
-        patch.setattr(file, "_file", Path("/dev/full").open("wb", buffering=0))
+    with Path("/dev/full").open("wb") as no_room, monkeypatch.context() as patch:
+        patch.setattr(file, "_file", no_room.fileno())
         with pytest.raises(OutputError, match="No space left on device"):
             file.append(torch.zeros(4, WIDTH))
-        file._file.close()
     monkeypatch.setenv(FOLDER, str(tmp_path / "none"))
     with pytest.raises(OutputError, match="No such file"):
         new_rows(100, WIDTH, torch.float32, 0)

@@ -13,6 +13,7 @@ from torch import Tensor
 from genmetrics.accumulators.base import Accumulator, check_same
 from genmetrics.accumulators.on_device import Fetched, LateChecks, is_late
 from genmetrics.accumulators.row_storage import RowFile, bank_memory, new_rows
+from genmetrics.accumulators.rows import Peers, Rows, panel_size
 from genmetrics.errors import StatisticsError
 
 __all__ = ["FeatureBank", "RowBank", "Scalars"]
@@ -145,13 +146,7 @@ class RowBank(Accumulator):
         self.settle()
         if self._sorted or not self._rows:
             return
-        indices, order = self._indices[: self.num_samples].sort(stable=True)
-        twice = indices[1:][indices[1:] == indices[:-1]]
-        if twice.numel():
-            raise StatisticsError(
-                f"image index {int(twice[0])} occurs more than once ({twice.numel()} repeated in all); "
-                "each image must be counted exactly once"
-            )
+        indices, order = _in_order(self._indices[: self.num_samples])
         if len(self._rows) == 1 and torch.equal(order, torch.arange(len(order))):
             self._indices, self._sorted = indices, True
             return
@@ -179,6 +174,79 @@ class FeatureBank(RowBank):
 
     dtype = torch.float32
 
+    def __init__(self, width: int) -> None:
+        super().__init__(width)
+        #: The rows where processes hold them together; this one's own are in ``_spread.held`` then.
+        self._spread: Rows | None = None
+
+    def spread(self, peers: Peers) -> FeatureBank | None:
+        """The bank of all processes' rows, each of which keeps its own; None if it is small enough to be gathered.
+
+        Rows that do not lie in the order of the processes are moved to where they do. All processes call it at once.
+
+        Raises:
+            StatisticsError: if an index is on two processes, or the widths differ; on all of them.
+        """
+        own = self.indices()
+        widths = [int(width) for width in torch.cat(peers.gather(torch.tensor([self.width])))]
+        of_ranks = peers.gather(own)
+        counts = [len(indices) for indices in of_ranks]
+        limits = torch.cat(peers.gather(torch.tensor([self._limit])))
+        if sum(counts) * max(widths) * self.dtype.itemsize <= int(limits.min()):
+            return None
+        for width in widths:
+            check_same("feature width", widths[0], width)
+        indices, order = _in_order(torch.cat(of_ranks))
+        held, bounds = self.rows(), tuple(sum(counts[:rank]) for rank in range(len(counts) + 1))
+        if not torch.equal(order, torch.arange(len(order))):
+            place = torch.empty_like(order)
+            place[order] = torch.arange(len(order))
+            held, bounds = _moved(Rows(held, bounds, panel_size((len(order), self.width), 2), peers, False), place)
+        bank = FeatureBank(self.width)
+        bank._indices, bank.num_samples = indices, len(indices)
+        bank._spread = Rows(held, bounds, panel_size((len(indices), self.width), peers.count), peers, False)
+        return bank
+
+    def in_panels(self) -> Rows:
+        """The rows for metrics that take them in panels, of all processes or of this one."""
+        if self._spread is not None:
+            return self._spread
+        rows = self.rows()
+        return Rows.of(rows, panel_size((len(rows), self.width), 1) if self._too_large(len(rows)) else None)
+
+    def rows(self) -> Float[Tensor, "n d"]:
+        """All rows by ascending index, (n, d); of a bank that is spread, all processes must ask for them at once."""
+        self.collect()
+        return super().rows()
+
+    def collect(self, *, here: bool = True) -> None:
+        """Have the rows of all processes in this one, if the bank is spread; all of them must call it at once.
+
+        Args:
+            here: whether this process is to have them, or only helps others to.
+        """
+        if self._spread is None or self._rows:
+            return
+        room = new_rows(len(self._spread), self.width, self.dtype, self._limit) if here else None
+        for panel, rows in self._spread.visit():
+            if room is not None:
+                room[panel.where] = rows
+        if room is not None:
+            self._rows = [room]
+
+    def state(self) -> dict[str, Tensor]:
+        """``rows`` (n, d) and ``indices`` (n,) int64, by ascending index.
+
+        Raises:
+            StatisticsError: if the bank is spread over processes and was not collected in this one.
+        """
+        if self._spread is not None and not self._rows:
+            raise StatisticsError(
+                f"the {self.num_samples} feature rows are spread over {self._spread.peers.count} processes; call "
+                "collect() in all of them first"
+            )
+        return super().state()
+
 
 class Scalars(RowBank):
     """Single figures that are no features: of pairs of images, of steps of a generator, of images and captions.
@@ -195,3 +263,28 @@ class Scalars(RowBank):
     def groups(self) -> Int64[Tensor, " n"]:
         """The class of each, (n,) int64; -1 for none."""
         return self.rows()[:, 1].to(torch.int64)
+
+
+def _in_order(indices: Int64[Tensor, " n"]) -> tuple[Int64[Tensor, " n"], Int64[Tensor, " n"]]:
+    """Ascending indices, and which each was; none may be there twice."""
+    indices, order = indices.sort(stable=True)
+    twice = indices[1:][indices[1:] == indices[:-1]]
+    if twice.numel():
+        raise StatisticsError(
+            f"image index {int(twice[0])} occurs more than once ({twice.numel()} repeated in all); "
+            "each image must be counted exactly once"
+        )
+    return indices, order
+
+
+def _moved(rows: Rows, place: Int64[Tensor, " n"]) -> tuple[Tensor, tuple[int, ...]]:
+    """Each process's even share of the rows in the order of their places, and the bounds of the shares."""
+    count, peers = len(place), rows.peers
+    bounds = tuple(count * rank // peers.count for rank in range(peers.count + 1))
+    start, stop = bounds[peers.index], bounds[peers.index + 1]
+    held = new_rows(stop - start, rows.width, rows.held.dtype, bank_memory())
+    for panel, block in rows.visit():
+        at = place[panel.where]
+        mine = (at >= start) & (at < stop)
+        held[at[mine] - start] = block[mine]
+    return held, bounds

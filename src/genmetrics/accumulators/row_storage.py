@@ -6,6 +6,7 @@ import mmap
 import os
 import re
 import tempfile
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -63,7 +64,7 @@ def new_rows(count: int, width: int, dtype: torch.dtype, limit: int) -> Tensor:
         return torch.empty((count, width), dtype=dtype)
     with _saying_what_failed(f"room for {count} feature rows ({size / 1e9:.2f} GB)"), _unnamed() as file:
         _reserve(file.fileno(), size)
-        return _mapped(file, count, width, dtype)
+        return _mapped(file.fileno(), count, width, dtype)
 
 
 class RowFile:
@@ -71,8 +72,9 @@ class RowFile:
 
     def __init__(self, width: int, dtype: torch.dtype) -> None:
         self._width, self._dtype, self._count = width, dtype, 0
-        with _saying_what_failed("feature rows"):
-            self._file = _unnamed()
+        with _saying_what_failed("feature rows"), _unnamed() as file:
+            self._file = os.dup(file.fileno())
+        self._ending = weakref.finalize(self, os.close, self._file)
 
     def append(self, rows: Float[Tensor, "n d"]) -> None:
         """Write rows behind those before.
@@ -81,29 +83,29 @@ class RowFile:
             OutputError: if the disk is full.
         """
         with _saying_what_failed(f"feature row {self._count + len(rows)} ({rows.nbytes / 1e6:.1f} MB)"):
-            left = memoryview(rows.contiguous().view(-1).view(torch.uint8).numpy())
+            left = rows.contiguous().view(-1).view(torch.uint8).numpy().data
             while left:  # a system writes at most 2 GB at a time, and on a full disk what there is room for
-                left = left[self._file.write(left) :]
+                left = left[os.write(self._file, left) :]
         self._count += len(rows)
 
     def rows(self) -> Float[Tensor, "n d"]:
         """All of them, mapped into memory; nothing can be added any more."""
-        with self._file as file:
-            return _mapped(file, self._count, self._width, self._dtype)
+        rows = _mapped(self._file, self._count, self._width, self._dtype)
+        self._ending()
+        return rows
 
 
 def _unnamed() -> IO[bytes]:
-    # Without a buffer: a full disk is to be noticed where it is written to.
-    return tempfile.TemporaryFile(dir=_folder(), buffering=0)
+    return tempfile.TemporaryFile(dir=_folder())
 
 
 def _folder() -> str:
     return os.environ.get(FOLDER) or tempfile.gettempdir()
 
 
-def _mapped(file: IO[bytes], count: int, width: int, dtype: torch.dtype) -> Tensor:
+def _mapped(file: int, count: int, width: int, dtype: torch.dtype) -> Tensor:
     size = count * width * dtype.itemsize
-    return torch.frombuffer(mmap.mmap(file.fileno(), size), dtype=dtype).view(count, width)
+    return torch.frombuffer(mmap.mmap(file, size), dtype=dtype).view(count, width)
 
 
 @contextmanager

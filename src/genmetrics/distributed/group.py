@@ -9,7 +9,7 @@ import torch.distributed as dist
 
 from genmetrics.types import Shard
 
-__all__ = ["current_shard", "is_shared", "join_from_environment", "leave", "local_rank"]
+__all__ = ["cpu_group", "current_shard", "is_shared", "join_from_environment", "leave", "local_rank"]
 
 
 def is_shared() -> bool:
@@ -42,6 +42,13 @@ def leave() -> None:
 def local_rank() -> int:
     """This process's number on its machine."""
     return int(os.environ.get("LOCAL_RANK", "0"))
+
+
+def cpu_group() -> dist.ProcessGroup:
+    """The processes as a group that exchanges tensors on the CPU; all of them call it at once."""
+    default = dist.group.WORLD
+    assert default is not None
+    return default if dist.get_backend() == "gloo" else dist.new_group(backend="gloo")
 
 
 def current_shard() -> Shard:

@@ -9,6 +9,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from genmetrics.distributed.group import is_shared
+from genmetrics.distributed.rows import Ranks
 
 __all__ = ["Mergeable", "gather", "merge_over_ranks"]
 
@@ -31,6 +32,14 @@ class Mergeable(Protocol):
         """The object whose state this is."""
 
 
+@runtime_checkable
+class Spreadable(Protocol):
+    """What may be too large for one process, so that each keeps its own part."""
+
+    def spread(self: Kind, peers: Ranks) -> Kind | None:
+        """What all processes have together; None if it is small enough to be gathered."""
+
+
 def gather(value: Value) -> list[Value]:
     """The values of all ranks, in their order, on every rank."""
     if not is_shared():
@@ -44,6 +53,10 @@ def merge_over_ranks(accumulator: Kind) -> Kind:
     """One accumulator of all ranks' samples, the same on every rank."""
     if not is_shared():
         return accumulator
+    if isinstance(accumulator, Spreadable):
+        spread: Kind | None = accumulator.spread(Ranks())
+        if spread is not None:
+            return spread
     first, *rest = (type(accumulator).from_state(state) for state in gather(accumulator.state()))
     for other in rest:
         first = first.merge(other)
