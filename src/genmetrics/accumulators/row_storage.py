@@ -114,8 +114,8 @@ def _saying_what_failed(what: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise OutputError(
-            f"feature banks beyond the limit of {LIMIT} ({bank_memory() / 1e9:.2f} GB) are kept in temporary files, and "
-            f"{what} cannot be written in '{_folder()}': {error.strerror or error}. Make room there, name another "
+            f"feature banks beyond the limit of {LIMIT} ({bank_memory() / 1e9:.2f} GB) are kept in temporary files, "
+            f"and {what} cannot be written in '{_folder()}': {error.strerror or error}. Make room there, name another "
             f"folder with {FOLDER}, or allow more memory with {LIMIT}"
         ) from error
 

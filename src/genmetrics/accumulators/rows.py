@@ -10,10 +10,11 @@ them take part in each exchange.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Protocol, runtime_checkable
 
+import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
@@ -23,6 +24,7 @@ __all__ = ["Alone", "Panel", "Peers", "Rows", "pairs_between", "panel_size"]
 PANEL_BYTES = 2**27
 #: Into how many panels a process's share is cut at least, so that pairs of panels are shared out evenly.
 _PANELS_EACH = 4
+_ROWS_AT_ONCE = 1024
 
 
 @runtime_checkable
@@ -161,6 +163,23 @@ class Rows:
                 if _works_on(here.number, there.number, count):
                     yield here, visiting if here == there else self.read(here), there, visiting
 
+    def of_each(self, function: Callable[[Tensor], Tensor], like: Tensor) -> Tensor:
+        """A figure of each row, or several, on every process.
+
+        Args:
+            function: from some rows to as many figures; of a spread set it must not depend on which others there are.
+            like: an empty tensor of the figures' type and device, (0, ...).
+        """
+        found = like.new_zeros((len(self), *like.shape[1:]))
+        for panel in self.own:
+            for rows, part in zip(
+                torch.split(self.read(panel), _ROWS_AT_ONCE),
+                torch.split(found[panel.where], _ROWS_AT_ONCE),
+                strict=True,
+            ):
+                part.copy_(function(rows))
+        return self.peers.total(found)
+
     def take(self, places: Int64[Tensor, " m"]) -> Float[Tensor, "m d"]:
         """Some of the rows, on every process; all must ask for the same."""
         places = places.cpu()
@@ -200,7 +219,7 @@ def panel_size(shape: tuple[int, int], processes: int) -> int:
 
 
 def _works_on(here: int, there: int, count: int) -> bool:
-    """Whether the pair is worked on by the owner of the first: of ``count`` panels in a ring half of the others each."""
+    """Whether the owner of the first works on the pair: of all panels in a ring each takes half of the others."""
     ahead = (there - here) % count
     if 2 * ahead == count:  # opposite each other
         return (here if here < there else there) % 2 == (0 if here < there else 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch.distributed as dist
 from torch import Tensor
@@ -36,7 +36,7 @@ class Mergeable(Protocol):
 class Spreadable(Protocol):
     """What may be too large for one process, so that each keeps its own part."""
 
-    def spread(self: Kind, peers: Ranks) -> Kind | None:
+    def spread(self, peers: Ranks) -> Any:
         """What all processes have together; None if it is small enough to be gathered."""
 
 
@@ -54,9 +54,9 @@ def merge_over_ranks(accumulator: Kind) -> Kind:
     if not is_shared():
         return accumulator
     if isinstance(accumulator, Spreadable):
-        spread: Kind | None = accumulator.spread(Ranks())
+        spread = accumulator.spread(Ranks())
         if spread is not None:
-            return spread
+            return spread  # type: ignore[no-any-return]
     first, *rest = (type(accumulator).from_state(state) for state in gather(accumulator.state()))
     for other in rest:
         first = first.merge(other)

@@ -60,7 +60,7 @@ class NeighbourMetric(Metric):
         for metric in asking:
             metric._check_sizes({side: bank.num_samples for side, bank in banks.items()})
         questions = [question for metric in asking for question in metric.questions]
-        answers = answer(questions, banks["gen"].rows(), banks["ref"].rows(), device=self.device)
+        answers = answer(questions, banks["gen"].in_panels(), banks["ref"].in_panels(), device=self.device)
         return [metric.result(answers, gen, ref) for metric in asking]
 
     def check_sizes(self, num_gen: int | None, num_ref: int | None) -> None:
