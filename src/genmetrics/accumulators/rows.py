@@ -196,7 +196,7 @@ class Rows:
 
     def shared_with(self, other: Rows) -> Rows:
         """Rows that every process holds, of which each works on its share, if the other side is spread."""
-        if other.peers.count == self.peers.count:
+        if self.peers.count > 1 or other.peers.count == 1:
             return self
         count = other.peers.count
         bounds = tuple(len(self) * rank // count for rank in range(count + 1))

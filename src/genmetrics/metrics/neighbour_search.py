@@ -118,7 +118,7 @@ class Best:
         if peers.count > 1:
             for start in range(0, len(self._figures), _ROWS_AT_ONCE):
                 rows = slice(start, start + _ROWS_AT_ONCE)
-                found = peers.gather(self._figures[rows].cpu()), peers.gather(self._index[rows].cpu())
+                found = [peers.gather(held[rows].to("cpu", copy=True)) for held in (self._figures, self._index)]
                 self._figures[rows], self._index[rows] = torch.inf, _NOWHERE
                 for figures, index in zip(*found, strict=True):
                     self._take(rows, figures.to(self._figures), index.to(self._index))
