@@ -25,7 +25,6 @@ def centred_pair(gen: torch.Tensor, ref: torch.Tensor, device: torch.device) -> 
     return one.whole, other.whole
 
 
-
 def features(seed: int, count: int = COUNT, shift: float = 0.0) -> np.ndarray:
     """None negative, as a network's pooled layer."""
     centre = np.random.RandomState(7).gamma(1.0, 0.4, WIDTH)

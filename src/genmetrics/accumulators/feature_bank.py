@@ -23,6 +23,8 @@ Self = TypeVar("Self", bound="RowBank")
 #: How many batches may be on their way from the device at once.
 _MOST_ARRIVING = 4
 _ROWS_AT_ONCE = 1024
+#: How many times its even share of the rows a process may hold before they are shared out anew.
+_MOST_UNEVEN = 2
 
 
 class RowBank(Accumulator):
@@ -76,6 +78,8 @@ class RowBank(Accumulator):
             StatisticsError: if an index is in both, which would count a sample twice.
         """
         check_same("feature width", self.width, other.width)
+        self._require_whole()
+        other._require_whole()
         self.settle()
         other.settle()
         merged = type(self)(self.width)
@@ -139,6 +143,9 @@ class RowBank(Accumulator):
         if self._file is not None:
             self._rows, self._file = [*self._rows, self._file.rows()], None
 
+    def _require_whole(self) -> None:
+        """Refuse to go on where this process does not have all rows; nothing unless overridden."""
+
     def _too_large(self, count: int) -> bool:
         return count * self.width * self.dtype.itemsize > self._limit
 
@@ -182,7 +189,7 @@ class FeatureBank(RowBank):
     def spread(self, peers: Peers) -> FeatureBank | None:
         """The bank of all processes' rows, each of which keeps its own; None if it is small enough to be gathered.
 
-        Rows that do not lie in the order of the processes are moved to where they do. All processes call it at once.
+        Rows that do not lie in the order of the processes, or mostly with one, are moved to where they do. All processes call it at once.
 
         Raises:
             StatisticsError: if an index is on two processes, or the widths differ; on all of them.
@@ -198,7 +205,8 @@ class FeatureBank(RowBank):
             check_same("feature width", widths[0], width)
         indices, order = _in_order(torch.cat(of_ranks))
         held, bounds = self.rows(), tuple(sum(counts[:rank]) for rank in range(len(counts) + 1))
-        if not torch.equal(order, torch.arange(len(order))):
+        uneven = max(counts) * peers.count > _MOST_UNEVEN * len(indices)
+        if uneven or not torch.equal(order, torch.arange(len(order))):
             place = torch.empty_like(order)
             place[order] = torch.arange(len(order))
             held, bounds = _moved(Rows(held, bounds, panel_size((len(order), self.width), 2), peers, False), place)
@@ -240,12 +248,15 @@ class FeatureBank(RowBank):
         Raises:
             StatisticsError: if the bank is spread over processes and was not collected in this one.
         """
+        self._require_whole()
+        return super().state()
+
+    def _require_whole(self) -> None:
         if self._spread is not None and not self._rows:
             raise StatisticsError(
                 f"the {self.num_samples} feature rows are spread over {self._spread.peers.count} processes; call "
                 "collect() in all of them first"
             )
-        return super().state()
 
 
 class Scalars(RowBank):

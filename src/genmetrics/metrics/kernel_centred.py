@@ -202,9 +202,7 @@ def _with_room(buffer: Tensor, size: int) -> Tensor:
     return buffer if len(buffer) >= size else buffer.new_empty(size)
 
 
-def subset_moments(
-    side: CentredRows, subsets: Int64[Tensor, "subsets size"] | None = None, start: int = 0
-) -> Moments:
+def subset_moments(side: CentredRows, subsets: Int64[Tensor, "subsets size"] | None = None, start: int = 0) -> Moments:
     """What the smooth part of the kernel takes of each subset.
 
     Args:

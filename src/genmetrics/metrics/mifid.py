@@ -55,7 +55,9 @@ class MemorisationInformedFrechetDistance(NeighbourMetric):
         (nearest,) = self.questions
         assert isinstance(nearest, NearestOther)
         sides = {name: self.bank(side) for name, side in (("generated", gen), ("reference", ref))}
-        directed = {name: bank.in_panels().of_each(_directed, torch.zeros(0, dtype=torch.int64)) for name, bank in sides.items()}
+        directed = {
+            name: bank.in_panels().of_each(_directed, torch.zeros(0, dtype=torch.int64)) for name, bank in sides.items()
+        }
         for name, any_direction in directed.items():
             if not bool(any_direction.any()):
                 raise StatisticsError(
