@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from genmetrics.metrics import kernel, kernel_full, kernel_rounding
 from genmetrics.accumulators.rows import Rows
+from genmetrics.metrics import kernel, kernel_full, kernel_rounding
 from genmetrics.metrics.kernel import kernel_distances
 from genmetrics.metrics.kernel_centred import CentredRows, Rest
 from genmetrics.metrics.kernel_full import full_kernel_distance

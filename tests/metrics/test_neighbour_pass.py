@@ -9,7 +9,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from genmetrics.accumulators.rows import Rows
 from genmetrics.metrics import neighbour_balls, neighbour_pass, neighbour_spaces
-from genmetrics.metrics.neighbour_pass import Balls, NearestOther, Neighbours, OwnBalls, Realism, answer
+from genmetrics.metrics.neighbour_pass import answer
+from genmetrics.metrics.neighbour_questions import Balls, NearestOther, Neighbours, OwnBalls, Realism
 from support.features import all_distances, own_distances, sample
 
 QUESTIONS = (

@@ -189,7 +189,8 @@ class FeatureBank(RowBank):
     def spread(self, peers: Peers) -> FeatureBank | None:
         """The bank of all processes' rows, each of which keeps its own; None if it is small enough to be gathered.
 
-        Rows that do not lie in the order of the processes, or mostly with one, are moved to where they do. All processes call it at once.
+        Rows that do not lie in the order of the processes, or mostly with one, are moved to where they do. All
+        processes call it at once.
 
         Raises:
             StatisticsError: if an index is on two processes, or the widths differ; on all of them.

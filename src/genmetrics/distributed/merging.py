@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 import torch.distributed as dist
 from torch import Tensor
@@ -36,7 +36,7 @@ class Mergeable(Protocol):
 class Spreadable(Protocol):
     """What may be too large for one process, so that each keeps its own part."""
 
-    def spread(self, peers: Ranks) -> Any:
+    def spread(self, peers: Ranks) -> Mergeable | None:
         """What all processes have together; None if it is small enough to be gathered."""
 
 
@@ -53,11 +53,14 @@ def merge_over_ranks(accumulator: Kind) -> Kind:
     """One accumulator of all ranks' samples, the same on every rank."""
     if not is_shared():
         return accumulator
-    if isinstance(accumulator, Spreadable):
-        spread = accumulator.spread(Ranks())
-        if spread is not None:
-            return spread  # type: ignore[no-any-return]
+    spread = _spread(accumulator)
+    if isinstance(spread, type(accumulator)):
+        return spread
     first, *rest = (type(accumulator).from_state(state) for state in gather(accumulator.state()))
     for other in rest:
         first = first.merge(other)
     return first
+
+
+def _spread(accumulator: object) -> Mergeable | None:
+    return accumulator.spread(Ranks()) if isinstance(accumulator, Spreadable) else None

@@ -9,8 +9,8 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from genmetrics import distributed
-from genmetrics.accumulators.feature_bank import FeatureBank
 from genmetrics.accumulators.build import CAPTIONS
+from genmetrics.accumulators.feature_bank import FeatureBank
 from genmetrics.engine.networks import Networks
 from genmetrics.engine.options import Options
 from genmetrics.errors import CacheWarning

@@ -8,8 +8,8 @@ from collections.abc import Generator, Hashable, Mapping, Sequence
 from dataclasses import replace
 
 from genmetrics import distributed
-from genmetrics.accumulators.feature_bank import FeatureBank
 from genmetrics.accumulators.build import CAPTIONS, NO_FEATURES, PATHS
+from genmetrics.accumulators.feature_bank import FeatureBank
 from genmetrics.engine.comparable import FORCED, check_comparable, check_weights, decode_note
 from genmetrics.engine.networks import Networks
 from genmetrics.engine.options import Options

@@ -1,4 +1,4 @@
-"""Whole sets about their common centre, whoever holds their rows: panel by panel what ``kernel_centred`` does of rows."""
+"""Whole sets about their common centre, whoever holds the rows: panel by panel what ``kernel_centred`` does."""
 
 from __future__ import annotations
 
@@ -121,12 +121,12 @@ class CentredSet:
     def moments(self, subsets: Int64[Tensor, "subsets size"] | None = None) -> Moments:
         """What the smooth part of the kernel takes of each subset, None for one of all; see ``subset_moments``."""
         count = 1 if subsets is None else len(subsets)
-        double = {"dtype": torch.float64, "device": self.device}
-        sums = [torch.zeros(shape, **double) for shape in ((count, 4), (count, 3, self.width), (count,))]
+        shapes: tuple[tuple[int, ...], ...] = ((count, 4), (count, 3, self.width), (count,))
+        sums = [torch.zeros(shape, dtype=torch.float64, device=self.device) for shape in shapes]
         for panel in self.rows.own:
             found = subset_moments(self.panel(panel, self.rows.read(panel)), subsets, panel.where.start)
-            for total, part in zip(sums, (found.heights, found.rows, found.diagonal), strict=True):
-                total += part
+            for number, part in enumerate((found.heights, found.rows, found.diagonal)):
+                sums[number] += part
         return Moments(*map(self.peers.total, sums))
 
     def smooth_row_sums(self, others: Sequence[Moments]) -> list[Float64[Tensor, " n"]]:

@@ -12,7 +12,7 @@ from genmetrics.accumulators.moments import Moments
 from genmetrics.errors import StatisticsError
 from genmetrics.metrics.base import SetStatistics
 from genmetrics.metrics.frechet import few_samples, frechet_distance
-from genmetrics.metrics.neighbour_pass import Answers, NearestOther, Question
+from genmetrics.metrics.neighbour_questions import Answers, NearestOther, Question
 from genmetrics.metrics.neighbours import NeighbourMetric
 from genmetrics.types import MetricInfo, MetricResult, Need
 

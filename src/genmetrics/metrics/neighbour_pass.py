@@ -8,112 +8,35 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float32, Float64, Int64
+from jaxtyping import Bool, Float32, Float64
 from torch import Tensor
 
 from genmetrics.accumulators.rows import Rows, pairs_between
 from genmetrics.metrics.neighbour_balls import BallCounter, Radii
+from genmetrics.metrics.neighbour_questions import (
+    Answers,
+    Balls,
+    Counts,
+    NearestOther,
+    Neighbours,
+    OwnBalls,
+    Question,
+    Realism,
+    SideName,
+)
 from genmetrics.metrics.neighbour_search import Best, Nearest
 from genmetrics.metrics.neighbour_spaces import Cosines, Distances, Frame, Points, Weighted, common_frame
 from genmetrics.precision import computing_at
 
-__all__ = [
-    "Answers",
-    "Balls",
-    "Counts",
-    "NearestOther",
-    "Neighbours",
-    "Question",
-    "Realism",
-    "SideName",
-    "answer",
-    "median",
-]
+__all__ = ["answer", "median"]
 
-SideName = Literal["gen", "ref"]
 #: On a CPU tiles of 1,024 a side: a product runs at full speed, what follows stays in the cache, and on the diagonal
 #: little is computed twice. On a GPU a tile must be large to fill it.
 _TILE_BYTES = {"cpu": 2**24, "cuda": 2**28}
 _BYTES_PER_PAIR = 16
 _OTHER: dict[SideName, SideName] = {"gen": "ref", "ref": "gen"}
-
-
-@dataclass(frozen=True)
-class Neighbours:
-    """The ``k`` nearest other samples of each sample within its own set."""
-
-    side: SideName
-    k: int
-
-
-@dataclass(frozen=True)
-class Balls:
-    """Which samples of the other set lie in the balls about a set's samples that reach to their k-th neighbours.
-
-    Attributes:
-        side: whose balls.
-        k: which neighbour they reach to.
-        inclusive: whether a sample at exactly the radius is inside.
-        clipped: whether no radius is larger than the median radius.
-    """
-
-    side: SideName
-    k: int
-    inclusive: bool
-    clipped: bool = False
-
-
-@dataclass(frozen=True)
-class OwnBalls:
-    """In how many clipped balls about other samples of its own set each reference sample is, surfaces included."""
-
-    k: int
-
-
-@dataclass(frozen=True)
-class NearestOther:
-    """The nearest sample of the other set, of each sample of ``side``; ``cosine`` is 1 − cos, or 1 − |cos|."""
-
-    side: SideName
-    measure: Literal["euclidean", "cosine", "absolute cosine"] = "euclidean"
-
-
-@dataclass(frozen=True)
-class Realism:
-    """The largest ratio of radius to distance over the reference balls smaller than the median, for each sample."""
-
-    k: int
-
-
-Question = Neighbours | Balls | OwnBalls | NearestOther | Realism
-
-
-@dataclass(frozen=True)
-class Counts:
-    """What ``Balls`` asks.
-
-    Attributes:
-        around: of each sample of the other set, how many balls it is in.
-        inside: of each ball, how many samples of the other set are in it.
-    """
-
-    around: Int64[Tensor, " others"]
-    inside: Int64[Tensor, " balls"]
-
-
-@dataclass(frozen=True)
-class Answers:
-    """The answer to each question, on the CPU; distances in feature units."""
-
-    neighbours: dict[Neighbours, tuple[Float64[Tensor, "n k"], Int64[Tensor, "n k"]]]
-    balls: dict[Balls, Counts]
-    own_balls: dict[OwnBalls, Int64[Tensor, " n"]]
-    nearest: dict[NearestOther, tuple[Float64[Tensor, " n"], Int64[Tensor, " n"]]]
-    realism: dict[Realism, Float64[Tensor, " n"]]
 
 
 def answer(
@@ -161,8 +84,8 @@ def _answer(asked: Sequence[Question], gen: Rows, ref: Rows, device: torch.devic
             most = min(k + 1, len(side.rows) - 1) if of_own_balls and name == "ref" else k
             neighbours[name] = _within(side, most, block)
             if name == "ref":
-                for question in of_own_balls:
-                    found.own_balls[question] = _own_counts(side, *neighbours[name], question.k, block)
+                for balls in of_own_balls:
+                    found.own_balls[balls] = _own_counts(side, *neighbours[name], balls.k, block)
         _across(euclidean, sides, {side: figures for side, (figures, _) in neighbours.items()}, block, found)
         for question in euclidean:
             if isinstance(question, Neighbours):
@@ -320,20 +243,19 @@ def _across(
                     search.offer(columns, rows, tile.T.contiguous())
             for space, search in quotients.values():
                 search.offer(rows, columns, space.of_distances(tile, columns))
-        for number, (each, (around, inside)) in enumerate(zip(balls, counter.counts(), strict=True)):
-            of_gen[number, here.where] += around if each.side == "ref" else inside
-            of_ref[number, there.where] += inside if each.side == "ref" else around
+        for number, (ball, (around, inside)) in enumerate(zip(balls, counter.counts(), strict=True)):
+            of_gen[number, here.where] += around if ball.side == "ref" else inside
+            of_ref[number, there.where] += inside if ball.side == "ref" else around
         for each, search in searches.items():
             best[each].offer(places[each.side], search, places[_OTHER[each.side]].start)
         for score, (_, search) in quotients.items():
             largest[score].offer(here.where, search, there.where.start)
     of_gen, of_ref = gen.peers.total(of_gen), gen.peers.total(of_ref)
-    for number, each in enumerate(balls):
-        gens, refs = of_gen[number], of_ref[number]
-        found.balls[each] = Counts(gens, refs) if each.side == "ref" else Counts(refs, gens)
-    for each in nearest:
-        values, index = best[each].settle(gen.peers)
-        found.nearest[each] = (_unscaled(values[:, 0], frame.scale), index[:, 0].cpu())
+    for ball, gens, refs in zip(balls, of_gen, of_ref, strict=True):
+        found.balls[ball] = Counts(gens, refs) if ball.side == "ref" else Counts(refs, gens)
+    for other in nearest:
+        values, index = best[other].settle(gen.peers)
+        found.nearest[other] = (_unscaled(values[:, 0], frame.scale), index[:, 0].cpu())
     for score in realism:
         found.realism[score] = largest[score].settle(gen.peers)[0][:, 0].cpu().rsqrt()
 

@@ -23,7 +23,7 @@ from torch import Tensor
 from genmetrics.accumulators.rows import Rows
 from genmetrics.linalg import unit_rows
 
-__all__ = ["Cosines", "Distances", "Points", "Frame", "Space", "Weighted", "common_frame", "squared_distances"]
+__all__ = ["Cosines", "Distances", "Frame", "Points", "Space", "Weighted", "common_frame", "squared_distances"]
 
 _ROUNDOFF = 2.0**-24
 _SLACK = 1.02

@@ -9,7 +9,8 @@ from typing import ClassVar, cast
 from genmetrics.accumulators.feature_bank import FeatureBank
 from genmetrics.errors import StatisticsError
 from genmetrics.metrics.base import Metric, SetStatistics
-from genmetrics.metrics.neighbour_pass import Answers, NearestOther, OwnBalls, Question, Realism, answer
+from genmetrics.metrics.neighbour_pass import answer
+from genmetrics.metrics.neighbour_questions import Answers, NearestOther, OwnBalls, Question, Realism
 from genmetrics.types import MetricInfo, MetricResult, Need
 
 __all__ = ["NeighbourMetric", "sizes_differ"]
