@@ -359,3 +359,13 @@ def test_accumulators_go_on_to_the_last_bit(make: Callable[[], Accumulator], at:
     theirs = first.state()
     for name, tensor in whole.state().items():
         assert torch.equal(tensor, theirs[name]), name
+
+
+@pytest.mark.parametrize("limit", ["0", "2K", "1G"])
+def test_banks_in_files_go_on_too(
+    limit: str, folder: Path, undisturbed: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GENMETRICS_BANK_MEMORY", limit)
+    with pytest.raises(Stopped):
+        build(folder, tmp_path / "file.safetensors", tmp_path / "run", stopping_after(70))
+    assert build(folder, tmp_path / "file.safetensors", tmp_path / "run") == undisturbed

@@ -6,14 +6,23 @@ import numpy as np
 import pytest
 import torch
 
+from genmetrics.accumulators.rows import Rows
 from genmetrics.metrics import kernel, kernel_full, kernel_rounding
 from genmetrics.metrics.kernel import kernel_distances
-from genmetrics.metrics.kernel_centred import Rest, centred_pair
+from genmetrics.metrics.kernel_centred import CentredRows, Rest
 from genmetrics.metrics.kernel_full import full_kernel_distance
 from genmetrics.metrics.kernel_rounding import rounding_error
+from genmetrics.metrics.kernel_sets import centred_sets
 
 CPU = torch.device("cpu")
 WIDTH, COUNT = 128, 400
+
+
+def centred_pair(gen: torch.Tensor, ref: torch.Tensor, device: torch.device) -> tuple[CentredRows, CentredRows]:
+    """Both sets about their common mean."""
+    one, other = centred_sets(Rows.of(gen), Rows.of(ref), device)
+    assert one.whole is not None and other.whole is not None
+    return one.whole, other.whole
 
 
 def features(seed: int, count: int = COUNT, shift: float = 0.0) -> np.ndarray:

@@ -7,8 +7,10 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from genmetrics.accumulators.rows import Rows
 from genmetrics.metrics import neighbour_balls, neighbour_pass, neighbour_spaces
-from genmetrics.metrics.neighbour_pass import Balls, NearestOther, Neighbours, OwnBalls, Realism, answer
+from genmetrics.metrics.neighbour_pass import answer
+from genmetrics.metrics.neighbour_questions import Balls, NearestOther, Neighbours, OwnBalls, Realism
 from support.features import all_distances, own_distances, sample
 
 QUESTIONS = (
@@ -161,12 +163,12 @@ def test_decisions_within_the_bounds_alone_would_not_do(monkeypatch: pytest.Monk
 @pytest.mark.parametrize("name", ["plain", "offset-10000", "far-outliers", "huge", "tiny"])
 def test_bounds_hold(name: str) -> None:
     gen, ref = SETS[name]()
-    one, other, scale = neighbour_spaces.paired_points(gen, ref, torch.device("cpu"))
-    space = neighbour_spaces.Distances(one, other, scale)
+    frame = neighbour_spaces.common_frame(Rows.of(gen), Rows.of(ref), torch.device("cpu"))
+    space = neighbour_spaces.Distances(frame.points(gen), frame.points(ref), frame.scale)
     rows, columns = torch.arange(len(gen)), torch.arange(len(ref))
     lower = space.tile(slice(None), slice(None)).double().numpy()
     upper = lower + space.slack(rows[:, None], columns[None]).numpy()
-    true = all_distances(gen, ref) * scale
+    true = all_distances(gen, ref) * frame.scale
     assert (lower <= true).all()
     assert (true <= upper).all()
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from genmetrics.distributed.group import is_shared
+from genmetrics.distributed.rows import Ranks
 from genmetrics.distributed.run import over_all_ranks
 from genmetrics.distributed.transfer import Link
 
@@ -32,6 +33,14 @@ class Mergeable(Protocol):
     @classmethod
     def from_state(cls: type[Kind], state: Mapping[str, Tensor]) -> Kind:
         """The object whose state this is."""
+
+
+@runtime_checkable
+class Spreadable(Protocol):
+    """What may be too large for one process, so that each keeps its own part."""
+
+    def spread(self, peers: Ranks) -> Mergeable | None:
+        """What all processes have together; None if it is small enough to be gathered."""
 
 
 def gather(value: Value) -> list[Value]:
@@ -60,11 +69,14 @@ def merge_over_ranks(accumulator: Kind) -> Kind:
     """One accumulator of all ranks' samples, the same to the bit on every rank.
 
     Ranks merge in pairs, lower ranks first: a rank holds its own statistics, those of one other, and what becomes of
-    the two.
+    the two. What is too large for that stays spread over them.
     """
     if not is_shared():
         return accumulator
     kind = type(accumulator)
+    spread = _spread(accumulator)
+    if isinstance(spread, kind):
+        return spread
 
     def work(link: Link) -> Kind:
         merged = _over_tree(
@@ -73,6 +85,10 @@ def merge_over_ranks(accumulator: Kind) -> Kind:
         return kind.from_state(merged)
 
     return over_all_ranks(f"merge of {kind.__name__}", work, lambda: accumulator)
+
+
+def _spread(accumulator: object) -> Mergeable | None:
+    return accumulator.spread(Ranks()) if isinstance(accumulator, Spreadable) else None
 
 
 def _pickled(value: object) -> Tensor:

@@ -10,6 +10,7 @@ from typing import Any
 
 from genmetrics import distributed
 from genmetrics.accumulators.build import CAPTIONS
+from genmetrics.accumulators.feature_bank import FeatureBank
 from genmetrics.engine.networks import Networks
 from genmetrics.engine.options import Options
 from genmetrics.errors import CacheWarning
@@ -83,7 +84,14 @@ class Memory:
         """Keep the accumulators of a pass that is over, unless the images changed while it went on."""
         wanted = [need for need in needs if self._cacheable(need)]
         # An image that could not be read today may be read tomorrow.
-        if not wanted or distributed.current_shard().index != 0 or stats.side.skipped:
+        first = distributed.current_shard().index == 0
+        if not wanted or stats.side.skipped:
+            return
+        for need in wanted:
+            held = stats.accumulators[need]
+            if isinstance(held, FeatureBank):
+                held.collect(here=first)  # all processes take part
+        if not first:
             return
         if self._source.fingerprint() != self._before:
             warnings.warn(

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from genmetrics import distributed
 from genmetrics.accumulators.build import CAPTIONS, NO_FEATURES, PATHS
+from genmetrics.accumulators.feature_bank import FeatureBank
 from genmetrics.engine.comparable import FORCED, check_comparable, check_weights, decode_note
 from genmetrics.engine.networks import Networks
 from genmetrics.engine.options import Options
@@ -136,7 +137,11 @@ def iter_compute_stats(
         keep_logits=True,
         labels_for=plan.labels_for,
     )
-    return (yield from prepared.complete({}))
+    stats = yield from prepared.complete({})
+    for held in stats.accumulators.values():
+        if isinstance(held, FeatureBank):
+            held.collect()  # whoever gets the statistics may save them, in one of the processes alone
+    return stats
 
 
 def build_report(

@@ -7,7 +7,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from genmetrics.metrics.base import SetStatistics
-from genmetrics.metrics.neighbour_pass import Answers, Balls, OwnBalls, Question
+from genmetrics.metrics.neighbour_questions import Answers, Balls, OwnBalls, Question
 from genmetrics.metrics.neighbours import NeighbourMetric
 from genmetrics.types import MetricResult
 

@@ -9,9 +9,10 @@ import torch
 from jaxtyping import Float32, Float64
 from torch import Tensor
 
-from genmetrics.accumulators.base import check_nonzero
+from genmetrics.accumulators.base import find_zero, refuse_zero
 from genmetrics.accumulators.feature_bank import FeatureBank
 from genmetrics.accumulators.moments import Moments
+from genmetrics.accumulators.rows import Rows, pairs_between
 from genmetrics.linalg import unit_rows
 from genmetrics.metrics.base import Metric, SetStatistics, require_samples
 from genmetrics.metrics.kernel_sums import sums_between, sums_within
@@ -42,7 +43,7 @@ class StreamingClipDistance(NamedTuple):
 
 
 def clip_distance(
-    gen: Float32[Tensor, "n d"], ref: Float32[Tensor, "m d"], device: torch.device = _CPU
+    gen: Float32[Tensor, "n d"] | Rows, ref: Float32[Tensor, "m d"] | Rows, device: torch.device = _CPU
 ) -> ClipDistance:
     """1000 · (mean k(x, x') + mean k(y, y') − 2 mean k(x, y)) of unit-norm embeddings, k = exp(−|x − y|²/200).
 
@@ -50,7 +51,8 @@ def clip_distance(
     no digit is lost although all kernel values lie between 0.98 and 1.
 
     Args:
-        gen: (n, d) float32 embeddings, n >= 2, no row zero.
+        gen: (n, d) float32 embeddings, n >= 2, no row zero; perhaps spread over processes, which then all compute it
+            together.
         ref: (m, d) float32 embeddings, m >= 2.
         device: where to compute, with float64.
 
@@ -58,9 +60,20 @@ def clip_distance(
     Matches: google-research's cmmd, transcribed in float64, and clip-mmd 0.0.2 in float64 to 1e-9 absolute, in its
     float32 to 1e-3; tests/conformance/test_peers_cmmd.py.
     """
-    n, m = gen.shape[0], ref.shape[0]
-    within_gen, within_ref = (float(sums_within(side, _kernel, _unit, device).sum()) for side in (gen, ref))
-    between = 2 * float(sums_between(gen, ref, _kernel, _unit, device)[0].sum()) / (n * m)
+    a, b = Rows.of(gen), Rows.of(ref)
+    a, b = a.shared_with(b), b.shared_with(a)
+    n, m = len(a), len(b)
+    sums = torch.zeros(3, dtype=torch.float64)
+    for number, side in enumerate((a, b)):
+        for here, x, there, y in side.pairs():
+            if here == there:
+                sums[number] += float(sums_within(x, _kernel, _unit, device).sum())
+            else:
+                sums[number] += 2 * float(sums_between(x, y, _kernel, _unit, device)[0].sum())
+    for _, x, _, y in pairs_between(a, b):
+        sums[2] += float(sums_between(x, y, _kernel, _unit, device)[0].sum())
+    within_gen, within_ref, between = a.peers.total(sums).tolist()
+    between *= 2 / (n * m)
     # A sample's kernel with itself is one, so that it adds nothing here.
     biased = within_gen / n**2 + within_ref / m**2 - between
     unbiased = within_gen / (n * (n - 1)) + within_ref / (m * (m - 1)) - between
@@ -119,8 +132,9 @@ class CMMD(Metric):
         banks = [cast(FeatureBank, side.get(self.needs[0])) for side in (gen, ref)]
         require_samples(self.id, 2, banks[0].num_samples, banks[1].num_samples)
         for bank in banks:
-            check_nonzero(bank.rows(), bank.indices())
-        found = clip_distance(banks[0].rows(), banks[1].rows(), self.device)
+            zero = bank.in_panels().of_each(find_zero, torch.zeros(0, dtype=torch.int64))
+            refuse_zero(zero.bool(), bank.indices())
+        found = clip_distance(banks[0].in_panels(), banks[1].in_panels(), self.device)
         extra = {"unbiased": found.unbiased, "num_gen": banks[0].num_samples, "num_ref": banks[1].num_samples}
         return MetricResult(self.id, found.biased, extra, self.protocol)
 

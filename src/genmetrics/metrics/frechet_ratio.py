@@ -56,9 +56,9 @@ class FrechetRatio(Metric):
         chosen, first, rest = self._parts(_count(of_gen, "generated"), _count(of_ref, "reference"))
         ratios, extra, few = [], dict[str, float | int](), []
         for need, mine, theirs in zip(self.needs, of_gen, of_ref, strict=True):
-            against = moments_of_rows(theirs.rows(), rest)
-            distance = frechet_distance(moments_of_rows(mine.rows(), chosen), against, self.device)
-            floor = frechet_distance(moments_of_rows(theirs.rows(), first), against, self.device)
+            against = moments_of_rows(theirs.in_panels(), rest)
+            distance = frechet_distance(moments_of_rows(mine.in_panels(), chosen), against, self.device)
+            floor = frechet_distance(moments_of_rows(theirs.in_panels(), first), against, self.device)
             if floor <= 0:
                 raise StatisticsError(
                     f"two halves of the reference are {floor:g} apart on {need.extractor!r}: its images are all "

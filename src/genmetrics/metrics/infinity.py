@@ -147,7 +147,7 @@ class FrechetAtInfinity(_AtInfinity):
         """
         assert ref is not None
         need = self.needs[0]
-        rows = cast(FeatureBank, gen.get(need)).rows()
+        rows = cast(FeatureBank, gen.get(need)).in_panels()
         sizes = self._sizes(len(rows))
         of_ref = cast(Moments, ref.get(self.ref_needs[0]))
         values = []

@@ -68,7 +68,9 @@ class IntraClassFrechet(Metric):
         _check_classes(of_gen, of_ref)
         distances, shifts = [], []
         for name, rows in of_gen.items():
-            moments = [moments_of_rows(bank.rows(), at) for bank, at in zip(banks, (rows, of_ref[name]), strict=True)]
+            moments = [
+                moments_of_rows(bank.in_panels(), at) for bank, at in zip(banks, (rows, of_ref[name]), strict=True)
+            ]
             distances.append(frechet_distance(moments[0], moments[1], self.device))
             shifts.append(float((moments[0].mean() - moments[1].mean()).square().sum()))
         table: dict[str, Sequence[float | int | str]] = {

@@ -11,17 +11,12 @@ from jaxtyping import Float32, Float64, Int64
 from torch import Tensor
 
 from genmetrics.accumulators.feature_bank import FeatureBank
+from genmetrics.accumulators.rows import Rows
 from genmetrics.metrics import kernel_sums
 from genmetrics.metrics.base import Metric, SetStatistics, require_samples
-from genmetrics.metrics.kernel_centred import (
-    CentredRows,
-    Rest,
-    centred_pair,
-    smooth_between,
-    smooth_within,
-    subset_moments,
-)
+from genmetrics.metrics.kernel_centred import CentredRows, Rest, rest_unit, smooth_between, smooth_within
 from genmetrics.metrics.kernel_rounding import rounding_error
+from genmetrics.metrics.kernel_sets import CentredSet, Heights, centred_sets
 from genmetrics.precision import computing_at
 from genmetrics.types import MetricInfo, MetricResult, Need
 
@@ -36,8 +31,8 @@ _OF_ITS_ERROR, _MOST, _LEAST = 1e-6, 1e-10, 1e-12
 
 
 def kernel_distances(
-    gen: Float32[Tensor, "n d"],
-    ref: Float32[Tensor, "m d"],
+    gen: Float32[Tensor, "n d"] | Rows,
+    ref: Float32[Tensor, "m d"] | Rows,
     num_subsets: int,
     subset_size: int,
     seed: int,
@@ -51,7 +46,8 @@ def kernel_distances(
     most 1e-10 of the kernel, as measured on a part of the pairs; see ``kernel_rounding``.
 
     Args:
-        gen: (n, d) float32 features, in the order of their images.
+        gen: (n, d) float32 features, in the order of their images; perhaps spread over processes, which then all
+            compute the distances together.
         ref: (m, d) float32 features.
         num_subsets: how many pairs of subsets.
         subset_size: samples in each, at least 2 and at most min(n, m).
@@ -73,8 +69,8 @@ def kernel_distances(
     of_gen = torch.stack([draw[0] for draw in draws]).to(device)
     of_ref = torch.stack([draw[1] for draw in draws]).to(device)
     pairs = subset_size * (subset_size - 1)
-    a, b = centred_pair(gen, ref, device)
-    in_gen, in_ref = subset_moments(a, of_gen), subset_moments(b, of_ref)
+    a, b = centred_sets(Rows.of(gen), Rows.of(ref), device)
+    in_gen, in_ref = a.moments(of_gen), b.moments(of_ref)
     within = smooth_within(in_gen) + smooth_within(in_ref)
     smooth = within / pairs - 2 * smooth_between(in_gen, in_ref) / subset_size**2
 
@@ -90,7 +86,7 @@ def kernel_distances(
         return distances(torch.float64).cpu()
 
 
-def exactly_enough(gen: CentredRows, ref: CentredRows, spread: float, subset: int | None = None) -> bool:
+def exactly_enough(gen: Heights, ref: Heights, spread: float, subset: int | None = None) -> bool:
     """Whether float32 products change a distance by next to nothing, as measured on a part of the pairs.
 
     Args:
@@ -104,13 +100,33 @@ def exactly_enough(gen: CentredRows, ref: CentredRows, spread: float, subset: in
 
 
 def _rest_sums(
+    a: CentredSet,
+    b: CentredSet,
+    of_a: Int64[Tensor, "subsets size"],
+    of_b: Int64[Tensor, "subsets size"],
+    dtype: torch.dtype,
+) -> tuple[Float64[Tensor, " subsets"], Float64[Tensor, " subsets"]]:
+    """Σ E within each subset, of either set and but of a sample with itself, and between the two of a number."""
+    if a.whole is not None and b.whole is not None:
+        return _rest_sums_of_whole(a.whole, b.whole, of_a, of_b, dtype)
+    # The subsets are shared out; of each all processes give what they hold of it to the one that computes it.
+    sums = torch.zeros((len(of_a), 2), dtype=torch.float64, device=a.device)
+    for number, (i, j) in enumerate(zip(of_a, of_b, strict=True)):
+        x, y = a.take(i), b.take(j)
+        if number % a.peers.count == a.peers.index:
+            sums[number] = _rest_sum(Rest(x, y, dtype), x, y, torch.arange(len(i)), torch.arange(len(j)), dtype)
+    within, between = (a.peers.total(sums) * rest_unit(a.width)).unbind(dim=1)
+    return within, between
+
+
+def _rest_sums_of_whole(
     a: CentredRows,
     b: CentredRows,
     of_a: Int64[Tensor, "subsets size"],
     of_b: Int64[Tensor, "subsets size"],
     dtype: torch.dtype,
 ) -> tuple[Float64[Tensor, " subsets"], Float64[Tensor, " subsets"]]:
-    """Σ E within each subset, of either set and but of a sample with itself, and between the two of a number."""
+    """The same of sets that this process holds as a whole."""
     pairs = Rest(a, b, dtype)
     if max(len(a.rows), len(b.rows)) ** 2 > of_a.shape[0] * of_a.shape[1] ** 2:
         found = torch.stack([_rest_sum(pairs, a, b, i, j, dtype) for i, j in zip(of_a, of_b, strict=True)])
@@ -185,7 +201,7 @@ class KernelDistance(Metric):
     def compute(self, gen: SetStatistics, ref: SetStatistics | None) -> MetricResult:
         """The mean over subsets; ``std`` is the subsets' population spread, not an error bar."""
         assert ref is not None
-        features = [cast(FeatureBank, side.get(self.needs[0])).rows() for side in (gen, ref)]
+        features = [cast(FeatureBank, side.get(self.needs[0])).in_panels() for side in (gen, ref)]
         require_samples(self.id, 2, len(features[0]), len(features[1]))
         size = min(self.subset_size, *map(len, features))
         distances = kernel_distances(features[0], features[1], self.num_subsets, size, self.seed, self.device)

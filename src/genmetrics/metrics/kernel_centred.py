@@ -24,9 +24,13 @@ from genmetrics.metrics import kernel_sums
 
 __all__ = [
     "CentredRows",
+    "Moments",
     "Rest",
-    "centred_pair",
+    "centred_rows",
+    "few_rows",
+    "rest_unit",
     "smooth_between",
+    "smooth_diagonal",
     "smooth_row_sums",
     "smooth_within",
     "subset_moments",
@@ -69,12 +73,21 @@ class CentredRows:
     @property
     def diagonal(self) -> Float64[Tensor, " n"]:
         """The smooth part of the kernel of each sample with itself."""
-        double = 2 * self.height
-        return double.square() * (double + 3 * self.length)
+        return smooth_diagonal(self.height, self.length)
+
+    @property
+    def width(self) -> int:
+        """Of a row."""
+        return self.rows.shape[1]
+
+    def take(self, places: Int64[Tensor, " m"]) -> CentredRows:
+        """Some of the rows."""
+        at = places.to(self.device)
+        return CentredRows(self.rows[places.cpu()], self.near[at], self.centre, self.height[at], self.length[at])
 
     def exactly(self) -> Iterator[tuple[slice, Float64[Tensor, "r d"]]]:
         """U in float64, few rows at a time, each with their place."""
-        for here in _few_rows(len(self.rows)):
+        for here in few_rows(len(self.rows)):
             yield here, self.about(here, torch.float64)
 
     def blocks(self, start: int = 0) -> Iterator[slice]:
@@ -98,34 +111,40 @@ class Moments:
     diagonal: Tensor
 
 
-def centred_pair(
-    gen: Float32[Tensor, "n d"], ref: Float32[Tensor, "m d"], device: torch.device
-) -> tuple[CentredRows, CentredRows]:
-    """Both sets about the mean of all their samples.
+def centred_rows(
+    rows: Float32[Tensor, "n d"],
+    centre: Float64[Tensor, " d"],
+    height: Float64[Tensor, " n"] | None = None,
+    length: Float64[Tensor, " n"] | None = None,
+) -> CentredRows:
+    """Rows about a centre.
 
     Args:
-        gen: (n, d) float32.
-        ref: (m, d) float32.
-        device: where to compute, with float64.
+        rows: (n, d) float32.
+        centre: (d,) float64, on the device on which to compute, which has float64.
+        height: h of each, if it is known.
+        length: |u|²/d of each, if it is known.
     """
-    width = gen.shape[1]
-    total = torch.zeros(width, dtype=torch.float64, device=device)
-    for side in (gen, ref):
-        for here in _few_rows(len(side)):
-            total += side[here].to(device, torch.float64).sum(dim=0)
-    centre = total / (len(gen) + len(ref))
+    width, device = rows.shape[1], centre.device
     start = (1.0 + float(centre @ centre) / width) / 2
-    sides = []
-    for side in (gen, ref):
-        height, length = (torch.empty(len(side), dtype=torch.float64, device=device) for _ in range(2))
-        near = torch.empty(side.shape, dtype=torch.float32, device=device)
-        for here in _few_rows(len(side)):
-            rows = side[here].to(device, torch.float64).sub_(centre)
-            near[here] = rows
-            height[here] = (rows @ centre).div_(width).add_(start)
-            length[here] = rows.square_().sum(dim=1).div_(width)
-        sides.append(CentredRows(side, near, centre, height, length))
-    return sides[0], sides[1]
+    near = torch.empty(rows.shape, dtype=torch.float32, device=device)
+    if height is not None and length is not None:
+        for here in few_rows(len(rows)):
+            near[here] = rows[here].to(device, torch.float64).sub_(centre)
+        return CentredRows(rows, near, centre, height, length)
+    height, length = (torch.empty(len(rows), dtype=torch.float64, device=device) for _ in range(2))
+    for here in few_rows(len(rows)):
+        about = rows[here].to(device, torch.float64).sub_(centre)
+        near[here] = about
+        height[here] = (about @ centre).div_(width).add_(start)
+        length[here] = about.square_().sum(dim=1).div_(width)
+    return CentredRows(rows, near, centre, height, length)
+
+
+def smooth_diagonal(height: Float64[Tensor, " n"], length: Float64[Tensor, " n"]) -> Float64[Tensor, " n"]:
+    """The smooth part of the kernel of each sample with itself."""
+    double = 2 * height
+    return double.square() * (double + 3 * length)
 
 
 class Rest:
@@ -145,7 +164,7 @@ class Rest:
         self._products = torch.empty(0, dtype=dtype, device=a.device)
         self._slopes = torch.empty(0, dtype=dtype, device=a.device)
         #: To which a sum of what it returns belongs.
-        self.unit = float(a.rows.shape[1]) ** -3
+        self.unit = rest_unit(a.rows.shape[1])
 
     def tile(self, here: slice | Tensor, there: slice | Tensor, *, itself: bool = False) -> Float[Tensor, "r c"]:
         """d³E of all pairs of some samples of either side.
@@ -174,22 +193,30 @@ class Rest:
         return products
 
 
+def rest_unit(width: int) -> float:
+    """To which a sum of what ``Rest`` returns belongs: d⁻³."""
+    return float(width) ** -3
+
+
 def _with_room(buffer: Tensor, size: int) -> Tensor:
     return buffer if len(buffer) >= size else buffer.new_empty(size)
 
 
-def subset_moments(side: CentredRows, subsets: Int64[Tensor, "subsets size"] | None = None) -> Moments:
+def subset_moments(side: CentredRows, subsets: Int64[Tensor, "subsets size"] | None = None, start: int = 0) -> Moments:
     """What the smooth part of the kernel takes of each subset.
 
     Args:
-        side: the set.
+        side: the set, or a panel of it.
         subsets: the members of each; None for one subset of all.
+        start: where the panel starts in the set; members that are not in it are left to others.
     """
     count, width = side.rows.shape
     chosen = torch.ones((1, count), dtype=torch.float64, device=side.device)
     if subsets is not None:
         chosen = torch.zeros((len(subsets), count), dtype=torch.float64, device=side.device)
-        chosen.scatter_(1, subsets.to(side.device), 1.0)
+        subsets = subsets.to(side.device)
+        number, member = ((subsets >= start) & (subsets < start + count)).nonzero(as_tuple=True)
+        chosen[number, subsets[number, member] - start] = 1.0
     powers = torch.stack([side.height**power for power in range(4)])
     rows = torch.zeros((len(chosen) * 3, width), dtype=torch.float64, device=side.device)
     for here, centred in side.exactly():
@@ -229,6 +256,7 @@ def smooth_row_sums(side: CentredRows, others: Sequence[Moments]) -> list[Float6
     return sums
 
 
-def _few_rows(count: int) -> Iterator[slice]:
+def few_rows(count: int) -> Iterator[slice]:
+    """Slices of so few rows that what is done to them is done in a processor's cache."""
     step = min(_FEW_ROWS, kernel_sums.tile_size())
     return (slice(start, min(start + step, count)) for start in range(0, count, step))

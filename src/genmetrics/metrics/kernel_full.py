@@ -9,10 +9,12 @@ from jaxtyping import Float32, Float64
 from torch import Tensor
 
 from genmetrics.accumulators.feature_bank import FeatureBank
+from genmetrics.accumulators.rows import Rows
 from genmetrics.errors import StatisticsError
 from genmetrics.metrics.base import Metric, SetStatistics
 from genmetrics.metrics.kernel import exactly_enough
-from genmetrics.metrics.kernel_centred import CentredRows, Rest, centred_pair, smooth_row_sums, subset_moments
+from genmetrics.metrics.kernel_centred import Rest, rest_unit
+from genmetrics.metrics.kernel_sets import CentredSet, Pair, centred_sets, pairs_of_sets
 from genmetrics.precision import computing_at
 from genmetrics.types import MetricInfo, MetricResult, Need
 
@@ -32,7 +34,7 @@ class KernelEstimate(NamedTuple):
 
 
 def full_kernel_distance(
-    gen: Float32[Tensor, "n d"], ref: Float32[Tensor, "m d"], device: torch.device = _CPU
+    gen: Float32[Tensor, "n d"] | Rows, ref: Float32[Tensor, "m d"] | Rows, device: torch.device = _CPU
 ) -> KernelEstimate:
     """The unbiased squared MMD of two whole sets under the kernel (x·y/d + 1)³, and its jackknife standard error.
 
@@ -50,7 +52,7 @@ def full_kernel_distance(
     kernel, as measured on a part of the pairs; see ``kernel_rounding``.
 
     Args:
-        gen: (n, d) float32 features, n >= 3.
+        gen: (n, d) float32 features, n >= 3; perhaps spread over processes, which then all compute it together.
         ref: (m, d) float32 features, m >= 3.
         device: where to compute, with float64.
 
@@ -68,10 +70,10 @@ def full_kernel_distance(
             f"the full kernel distance and its error bar need at least 3 images on each side; given are {n} generated "
             f"and {m} reference images. Add images"
         )
-    a, b = centred_pair(gen, ref, device)
-    in_gen, in_ref = subset_moments(a), subset_moments(b)
-    within_gen, gen_between = smooth_row_sums(a, (in_gen, in_ref))
-    within_ref, ref_between = smooth_row_sums(b, (in_ref, in_gen))
+    a, b = centred_sets(Rows.of(gen), Rows.of(ref), device)
+    in_gen, in_ref = a.moments(), b.moments()
+    within_gen, gen_between = a.smooth_row_sums((in_gen, in_ref))
+    within_ref, ref_between = b.smooth_row_sums((in_ref, in_gen))
     smooth = [within_gen - a.diagonal, within_ref - b.diagonal, gen_between, ref_between]
     with computing_at("exact", device):
         if min(n, m) >= _MANY:
@@ -81,7 +83,7 @@ def full_kernel_distance(
         return _estimate(a, b, smooth, torch.float64)
 
 
-def _estimate(gen: CentredRows, ref: CentredRows, smooth: list[Tensor], dtype: torch.dtype) -> KernelEstimate:
+def _estimate(gen: CentredSet, ref: CentredSet, smooth: list[Tensor], dtype: torch.dtype) -> KernelEstimate:
     """From the row sums that need no pairs, and those of all pairs in the type asked for."""
     n, m = len(gen.rows), len(ref.rows)
     pairs = (*_rest_within(gen, dtype), *_rest_within(ref, dtype), *_rest_between(gen, ref, dtype))
@@ -91,31 +93,42 @@ def _estimate(gen: CentredRows, ref: CentredRows, smooth: list[Tensor], dtype: t
     return KernelEstimate(float(total), variance**0.5)
 
 
-def _rest_within(side: CentredRows, dtype: torch.dtype) -> tuple[Float64[Tensor, " n"]]:
+def _rest_within(side: CentredSet, dtype: torch.dtype) -> tuple[Float64[Tensor, " n"]]:
     """For each sample Σ E over the others of its set; each pair is computed once."""
-    pairs = Rest(side, side, dtype)
     sums = torch.zeros(len(side.rows), dtype=torch.float64, device=side.device)
-    for here in side.blocks():
-        sums[here] += pairs.tile(here, here, itself=True).sum(dim=1)
-        for there in side.blocks(here.stop):
-            values = pairs.tile(here, there)
-            sums[here] += values.sum(dim=1)
-            sums[there] += values.sum(dim=0)
-    return (sums * pairs.unit,)
+    for pair in side.pairs():
+        if pair.a is not pair.b:
+            _add_rest(pair, sums[pair.here], sums[pair.there], dtype)
+            continue
+        pairs, inside = Rest(pair.a, pair.a, dtype), sums[pair.here]
+        for here in pair.a.blocks():
+            inside[here] += pairs.tile(here, here, itself=True).sum(dim=1)
+            for there in pair.a.blocks(here.stop):
+                values = pairs.tile(here, there)
+                inside[here] += values.sum(dim=1)
+                inside[there] += values.sum(dim=0)
+    return (side.peers.total(sums) * rest_unit(side.width),)
 
 
 def _rest_between(
-    gen: CentredRows, ref: CentredRows, dtype: torch.dtype
+    gen: CentredSet, ref: CentredSet, dtype: torch.dtype
 ) -> tuple[Float64[Tensor, " n"], Float64[Tensor, " m"]]:
     """For each sample of one set Σ E over all samples of the other."""
-    pairs = Rest(gen, ref, dtype)
     of_gen, of_ref = (torch.zeros(len(side.rows), dtype=torch.float64, device=side.device) for side in (gen, ref))
-    for here in gen.blocks():
-        for there in ref.blocks():
+    for pair in pairs_of_sets(gen, ref):
+        _add_rest(pair, of_gen[pair.here], of_ref[pair.there], dtype)
+    unit = rest_unit(gen.width)
+    return gen.peers.total(of_gen) * unit, gen.peers.total(of_ref) * unit
+
+
+def _add_rest(pair: Pair, of_a: Tensor, of_b: Tensor, dtype: torch.dtype) -> None:
+    """Add to the sums of the samples of two panels d³E of all pairs between them."""
+    pairs = Rest(pair.a, pair.b, dtype)
+    for here in pair.a.blocks():
+        for there in pair.b.blocks():
             values = pairs.tile(here, there)
-            of_gen[here] += values.sum(dim=1)
-            of_ref[there] += values.sum(dim=0)
-    return of_gen * pairs.unit, of_ref * pairs.unit
+            of_a[here] += values.sum(dim=1)
+            of_b[there] += values.sum(dim=0)
 
 
 def _jackknife(within: Float64[Tensor, " n"], between: Float64[Tensor, " n"], others: int) -> float:
@@ -139,7 +152,7 @@ class FullKernelDistance(Metric):
     def compute(self, gen: SetStatistics, ref: SetStatistics | None) -> MetricResult:
         """The distance; ``se`` is its standard error over the draw of both sets."""
         assert ref is not None
-        ours, theirs = (cast(FeatureBank, side.get(self.needs[0])).rows() for side in (gen, ref))
+        ours, theirs = (cast(FeatureBank, side.get(self.needs[0])).in_panels() for side in (gen, ref))
         found = full_kernel_distance(ours, theirs, self.device)
         extra = {"se": found.se, "num_gen": len(ours), "num_ref": len(theirs)}
         return MetricResult(self.id, found.value, extra, self.protocol)

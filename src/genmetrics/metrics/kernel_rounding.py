@@ -12,7 +12,8 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from genmetrics.metrics.kernel_centred import CentredRows, Rest
+from genmetrics.metrics.kernel_centred import Rest
+from genmetrics.metrics.kernel_sets import Heights
 
 __all__ = ["rounding_error"]
 
@@ -24,7 +25,7 @@ _EXTREME = 16
 _ALIKE = 2.0
 
 
-def rounding_error(gen: CentredRows, ref: CentredRows, subset: int | None = None) -> float:
+def rounding_error(gen: Heights, ref: Heights, subset: int | None = None) -> float:
     """How far float32 products are likely to move the distance: measured on some hundreds of samples of each side.
 
     The mean error of the pairs of samples taken evenly, and twice its own standard error, to which samples contribute
@@ -44,12 +45,12 @@ def rounding_error(gen: CentredRows, ref: CentredRows, subset: int | None = None
         of_a, of_b = samples[one], samples[other]
         if not (of_a.stands_for_all(of_b) and of_b.stands_for_all(of_a)):
             return math.inf
-        a, b = (gen, ref)[one], (gen, ref)[other]
+        everything = slice(None)
         in_float32, exactly = (
-            Rest(a, b, dtype).tile(of_a.places, of_b.places, itself=a is b).to(torch.float64)
+            Rest(of_a.taken, of_b.taken, dtype).tile(everything, everything, itself=one == other).to(torch.float64)
             for dtype in (torch.float32, torch.float64)
         )
-        errors = (in_float32 - exactly) * (factor / float(a.rows.shape[1]) ** 3)
+        errors = (in_float32 - exactly) * (factor / float(gen.width) ** 3)
         bias += float(of_a.shares @ errors @ of_b.shares)
         variance += max(of_a.variance(errors @ of_b.shares), of_b.variance(of_a.shares @ errors))
         pairs = of_a.shares[: of_a.num_extreme, None] * errors[: of_a.num_extreme, : of_b.num_extreme]
@@ -62,25 +63,27 @@ class _Sample:
 
     Attributes:
         places: of both.
+        taken: their rows.
         num_extreme: how many are of the first kind.
         shares: for how much of a distance each stands.
     """
 
-    def __init__(self, side: CentredRows, subset: int | None) -> None:
-        count = len(side.rows)
+    def __init__(self, side: Heights, subset: int | None) -> None:
+        count, device = len(side.height), side.height.device
         self._side = side
-        extreme = torch.zeros(count, dtype=torch.bool, device=side.device)
+        extreme = torch.zeros(count, dtype=torch.bool, device=device)
         for size in (side.length, side.height.abs()):
             extreme[size.topk(min(_EXTREME, count // 4)).indices] = True
         self._rest = (~extreme).nonzero().flatten()
-        most = _SAMPLED_OF_NARROW if side.rows.shape[1] <= _NARROW else _SAMPLED
-        evenly = self._rest[_evenly(len(self._rest), most).to(side.device)]
+        most = _SAMPLED_OF_NARROW if side.width <= _NARROW else _SAMPLED
+        evenly = self._rest[_evenly(len(self._rest), most).to(device)]
         self._num_evenly = len(evenly)
         self.places = torch.cat((extreme.nonzero().flatten(), evenly))
+        self.taken = side.take(self.places)
         self.num_extreme = count - len(self._rest)
         self.shares = torch.full((len(self.places),), 1.0 / min(count, subset or count), dtype=torch.float64)
         self.shares[self.num_extreme :] = len(self._rest) / count / len(evenly)
-        self.shares = self.shares.to(side.device)
+        self.shares = self.shares.to(device)
 
     def variance(self, errors: Float64[Tensor, " n"]) -> float:
         """Of the mean error, by the errors of its samples: drawn, if they are taken evenly, else each as it is."""

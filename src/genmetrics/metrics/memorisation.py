@@ -9,7 +9,8 @@ from torch import Tensor
 from genmetrics.accumulators.feature_bank import FeatureBank
 from genmetrics.errors import StatisticsError
 from genmetrics.metrics.base import SetStatistics
-from genmetrics.metrics.neighbour_pass import Answers, NearestOther, Neighbours, Question, Realism, median
+from genmetrics.metrics.neighbour_pass import median
+from genmetrics.metrics.neighbour_questions import Answers, NearestOther, Neighbours, Question, Realism
 from genmetrics.metrics.neighbours import NeighbourMetric
 from genmetrics.types import MetricResult, Table
 

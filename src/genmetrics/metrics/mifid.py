@@ -12,7 +12,7 @@ from genmetrics.accumulators.moments import Moments
 from genmetrics.errors import StatisticsError
 from genmetrics.metrics.base import SetStatistics
 from genmetrics.metrics.frechet import few_samples, frechet_distance
-from genmetrics.metrics.neighbour_pass import Answers, NearestOther, Question
+from genmetrics.metrics.neighbour_questions import Answers, NearestOther, Question
 from genmetrics.metrics.neighbours import NeighbourMetric
 from genmetrics.types import MetricInfo, MetricResult, Need
 
@@ -54,15 +54,18 @@ class MemorisationInformedFrechetDistance(NeighbourMetric):
         """The quotient; the distance and the mean least distance, before 0.1 makes it 1, beside it."""
         (nearest,) = self.questions
         assert isinstance(nearest, NearestOther)
-        sides = {name: self.bank(side).rows() for name, side in (("generated", gen), ("reference", ref))}
-        for name, rows in sides.items():
-            if not bool(_directed(rows).any()):
+        sides = {name: self.bank(side) for name, side in (("generated", gen), ("reference", ref))}
+        directed = {
+            name: bank.in_panels().of_each(_directed, torch.zeros(0, dtype=torch.int64)) for name, bank in sides.items()
+        }
+        for name, any_direction in directed.items():
+            if not bool(any_direction.any()):
                 raise StatisticsError(
                     f"metric {self.id!r}: all features of the {name} set are zero, so they have no angle; look at the "
                     "images and the network's weights"
                 )
-        own = sides["reference" if self._over_ref else "generated"]
-        least = float(answers.nearest[nearest][0][_directed(own)].mean())
+        own = directed["reference" if self._over_ref else "generated"]
+        least = float(answers.nearest[nearest][0][own.bool()].mean())
         moments = [cast(Moments, side.get(self.needs[1])) for side in (gen, ref)]
         distance = frechet_distance(moments[0], moments[1], self.device)
         penalty = least if least < _THRESHOLD else 1.0

@@ -8,116 +8,41 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float32, Float64, Int64
+from jaxtyping import Bool, Float32, Float64
 from torch import Tensor
 
+from genmetrics.accumulators.rows import Rows, pairs_between
 from genmetrics.metrics.neighbour_balls import BallCounter, Radii
-from genmetrics.metrics.neighbour_search import Nearest
-from genmetrics.metrics.neighbour_spaces import Cosines, Distances, Weighted, paired_points
+from genmetrics.metrics.neighbour_questions import (
+    Answers,
+    Balls,
+    Counts,
+    NearestOther,
+    Neighbours,
+    OwnBalls,
+    Question,
+    Realism,
+    SideName,
+)
+from genmetrics.metrics.neighbour_search import Best, Nearest
+from genmetrics.metrics.neighbour_spaces import Cosines, Distances, Frame, Points, Weighted, common_frame
 from genmetrics.precision import computing_at
 
-__all__ = [
-    "Answers",
-    "Balls",
-    "Counts",
-    "NearestOther",
-    "Neighbours",
-    "Question",
-    "Realism",
-    "SideName",
-    "answer",
-    "median",
-]
+__all__ = ["answer", "median"]
 
-SideName = Literal["gen", "ref"]
 #: On a CPU tiles of 1,024 a side: a product runs at full speed, what follows stays in the cache, and on the diagonal
 #: little is computed twice. On a GPU a tile must be large to fill it.
 _TILE_BYTES = {"cpu": 2**24, "cuda": 2**28}
 _BYTES_PER_PAIR = 16
-
-
-@dataclass(frozen=True)
-class Neighbours:
-    """The ``k`` nearest other samples of each sample within its own set."""
-
-    side: SideName
-    k: int
-
-
-@dataclass(frozen=True)
-class Balls:
-    """Which samples of the other set lie in the balls about a set's samples that reach to their k-th neighbours.
-
-    Attributes:
-        side: whose balls.
-        k: which neighbour they reach to.
-        inclusive: whether a sample at exactly the radius is inside.
-        clipped: whether no radius is larger than the median radius.
-    """
-
-    side: SideName
-    k: int
-    inclusive: bool
-    clipped: bool = False
-
-
-@dataclass(frozen=True)
-class OwnBalls:
-    """In how many clipped balls about other samples of its own set each reference sample is, surfaces included."""
-
-    k: int
-
-
-@dataclass(frozen=True)
-class NearestOther:
-    """The nearest sample of the other set, of each sample of ``side``; ``cosine`` is 1 − cos, or 1 − |cos|."""
-
-    side: SideName
-    measure: Literal["euclidean", "cosine", "absolute cosine"] = "euclidean"
-
-
-@dataclass(frozen=True)
-class Realism:
-    """The largest ratio of radius to distance over the reference balls smaller than the median, for each sample."""
-
-    k: int
-
-
-Question = Neighbours | Balls | OwnBalls | NearestOther | Realism
-
-
-@dataclass(frozen=True)
-class Counts:
-    """What ``Balls`` asks.
-
-    Attributes:
-        around: of each sample of the other set, how many balls it is in.
-        inside: of each ball, how many samples of the other set are in it.
-    """
-
-    around: Int64[Tensor, " others"]
-    inside: Int64[Tensor, " balls"]
-
-
-@dataclass(frozen=True)
-class Answers:
-    """The answer to each question, on the CPU; distances in feature units."""
-
-    neighbours: dict[Neighbours, tuple[Float64[Tensor, "n k"], Int64[Tensor, "n k"]]]
-    balls: dict[Balls, Counts]
-    own_balls: dict[OwnBalls, Int64[Tensor, " n"]]
-    nearest: dict[NearestOther, tuple[Float64[Tensor, " n"], Int64[Tensor, " n"]]]
-    realism: dict[Realism, Float64[Tensor, " n"]]
+_OTHER: dict[SideName, SideName] = {"gen": "ref", "ref": "gen"}
 
 
 def answer(
     questions: Iterable[Question],
-    gen: Float32[Tensor, "n d"],
-    ref: Float32[Tensor, "m d"],
+    gen: Float32[Tensor, "n d"] | Rows,
+    ref: Float32[Tensor, "m d"] | Rows,
     device: torch.device | None = None,
     tile_bytes: int | None = None,
 ) -> Answers:
@@ -129,8 +54,9 @@ def answer(
 
     Args:
         questions: what to find out; a set must have more samples than any k asked of it.
-        gen: (n, d) float32 features of the generated set, on the CPU.
-        ref: (m, d) float32 features of the reference set, on the CPU.
+        gen: (n, d) float32 features of the generated set, on the CPU, perhaps spread over processes: then all of them
+            ask the same at once, and have the same answers.
+        ref: (m, d) float32 features of the reference set, likewise.
         device: where to compute, with float64; None is the CPU.
         tile_bytes: about how much memory a tile with all that is made of it may take; None for what suits the device.
     """
@@ -138,33 +64,49 @@ def answer(
     device = torch.device("cpu") if device is None else device
     if tile_bytes is None:
         tile_bytes = _TILE_BYTES.get(device.type, _TILE_BYTES["cuda"])
+    sides = Rows.of(gen), Rows.of(ref)
+    gen, ref = sides[0].shared_with(sides[1]), sides[1].shared_with(sides[0])
     with computing_at("exact", device), torch.no_grad():
         return _answer(asked, gen, ref, device, max(1, math.isqrt(tile_bytes // _BYTES_PER_PAIR)))
 
 
-def _answer(asked: Sequence[Question], gen: Tensor, ref: Tensor, device: torch.device, block: int) -> Answers:
+def _answer(asked: Sequence[Question], gen: Rows, ref: Rows, device: torch.device, block: int) -> Answers:
     found = Answers({}, {}, {}, {}, {})
     euclidean = [question for question in asked if not _is_cosine(question)]
     if euclidean:
-        gen_points, ref_points, scale = paired_points(gen, ref, device)
-        points = {"gen": gen_points, "ref": ref_points}
+        frame = common_frame(gen, ref, device)
+        sides = {"gen": _Side(gen, frame), "ref": _Side(ref, frame)}
         neighbours: dict[str, tuple[Tensor, Tensor]] = {}
-        for side, k in _largest_k(euclidean).items():
-            search = _within(Distances(points[side], points[side], scale), k, block)
-            neighbours[side] = search.settle()
-            for question in euclidean:
-                if isinstance(question, OwnBalls) and side == "ref":
-                    found.own_balls[question] = _own_counts(search, *neighbours[side], question.k).cpu()
-        cross = Distances(gen_points, ref_points, scale)
-        _across(euclidean, cross, {side: figures for side, (figures, _) in neighbours.items()}, block, found)
+        of_own_balls = [question for question in euclidean if isinstance(question, OwnBalls)]
+        for name, k in _largest_k(euclidean).items():
+            side = sides[name]
+            # One more tells whether all that are in a ball are known.
+            most = min(k + 1, len(side.rows) - 1) if of_own_balls and name == "ref" else k
+            neighbours[name] = _within(side, most, block)
+            if name == "ref":
+                for balls in of_own_balls:
+                    found.own_balls[balls] = _own_counts(side, *neighbours[name], balls.k, block)
+        _across(euclidean, sides, {side: figures for side, (figures, _) in neighbours.items()}, block, found)
         for question in euclidean:
             if isinstance(question, Neighbours):
                 figures, index = (values[:, : question.k] for values in neighbours[question.side])
-                found.neighbours[question] = (_unscaled(figures, scale), index.cpu())
+                found.neighbours[question] = (_unscaled(figures, frame.scale), index.cpu().contiguous())
     for question in asked:
         if isinstance(question, NearestOther) and _is_cosine(question):
             found.nearest[question] = _nearest_by_angle(question, gen, ref, device, block)
     return found
+
+
+class _Side:
+    """A set's panels as points."""
+
+    def __init__(self, rows: Rows, frame: Frame) -> None:
+        self.rows, self.frame = rows, frame
+        self._whole = frame.points(rows.held) if rows.whole else None
+
+    def points(self, rows: Tensor) -> Points:
+        """Of a panel."""
+        return self.frame.points(rows) if self._whole is None else self._whole
 
 
 def _is_cosine(question: Question) -> bool:
@@ -186,76 +128,136 @@ def _blocks(count: int, size: int) -> Iterator[slice]:
         yield slice(start, min(start + size, count))
 
 
-def _within(distances: Distances, k: int, block: int) -> Nearest:
-    """The search for the k nearest other samples of each sample of one set, after all tiles."""
+def _within(side: _Side, k: int, block: int) -> tuple[Tensor, Tensor]:
+    """The k nearest other samples of each sample of one set: squared scaled distances, and which they are."""
+    best = Best(len(side.rows), k, side.frame.device)
+    for here, x, there, y in side.rows.pairs():
+        ours = side.points(x)
+        if here == there:
+            if len(here) > 1:
+                search = _within_panel(Distances(ours, ours, side.frame.scale), min(k, len(here) - 1), block)
+                best.offer(here.where, search, here.where.start)
+            continue
+        distances = Distances(ours, side.points(y), side.frame.scale)
+        forth = Nearest(distances, min(k, len(there)), block)
+        back = Nearest(distances.swapped(), min(k, len(here)), block)
+        for rows, columns, tile in _tiles(distances, block):
+            back.offer(columns, rows, tile.T.contiguous())
+            forth.offer(rows, columns, tile)
+        best.offer(here.where, forth, there.where.start)
+        best.offer(there.where, back, here.where.start)
+    return best.settle(side.rows.peers)
+
+
+def _within_panel(distances: Distances, k: int, block: int) -> Nearest:
+    """The search for the k nearest other samples of each sample of one panel, after all tiles."""
     search = Nearest(distances, k, block)
+    for rows, columns, tile in _upper_tiles(distances, block):
+        if rows != columns:
+            search.offer(columns, rows, tile.T.contiguous())
+        search.offer(rows, columns, tile)
+    return search
+
+
+def _tiles(space: Distances | Cosines, block: int) -> Iterator[tuple[slice, slice, Tensor]]:
+    """All tiles between two panels."""
+    for rows in _blocks(space.num_rows, block):
+        for columns in _blocks(space.num_columns, block):
+            yield rows, columns, space.tile(rows, columns)
+
+
+def _upper_tiles(distances: Distances, block: int) -> Iterator[tuple[slice, slice, Tensor]]:
+    """The tiles of a panel with itself on and above the diagonal, where no sample is near itself."""
     blocks = list(_blocks(distances.num_rows, block))
     for number, rows in enumerate(blocks):
         for columns in blocks[number:]:
             tile = distances.tile(rows, columns)
             if rows == columns:
                 tile.fill_diagonal_(torch.inf)
-            else:
-                search.offer(columns, rows, tile.T.contiguous())
-            search.offer(rows, columns, tile)
-    return search
+            yield rows, columns, tile
 
 
-def _own_counts(search: Nearest, figures: Tensor, index: Tensor, k: int) -> Tensor:
+def _own_counts(side: _Side, figures: Tensor, index: Tensor, k: int, block: int) -> Tensor:
     """How many clipped balls about others each sample is in.
 
     A ball that is known to hold no more than its neighbours is read off their list; of the others all are looked up.
     """
     radii = _clipped(figures[:, k - 1])
-    full = search.tied if k == figures.shape[1] else figures[:, k] == figures[:, k - 1]
+    more = figures.shape[1] > k
+    full = figures[:, k] == figures[:, k - 1] if more else torch.zeros_like(radii, dtype=torch.bool)
     inside = (figures[:, :k] <= radii[:, None]) & ~full[:, None]
-    counts = torch.bincount(index[:, :k][inside], minlength=len(radii))
-    rows = full.nonzero().squeeze(1)
-    for columns in search.within(rows, radii[rows]):
-        counts += torch.bincount(columns, minlength=len(radii))
-    return counts
+    counts = torch.bincount(index[:, :k][inside], minlength=len(radii)).cpu()
+    if not bool(full.any()):
+        return counts
+    radii = torch.where(full, radii, -1.0)
+    looked_up = torch.zeros_like(counts)
+    for here, x, there, y in side.rows.pairs():
+        ours, same = side.points(x), here == there
+        distances = Distances(ours, ours if same else side.points(y), side.frame.scale)
+        of_columns, of_rows = Radii(True, radii[there.where], True), Radii(False, radii[here.where], True)
+        counter = BallCounter(distances, [of_columns] if same else [of_columns, of_rows])
+        for rows, columns, tile in _tiles(distances, block):
+            if same and rows == columns:
+                tile.fill_diagonal_(torch.inf)
+            counter.take(rows, columns, tile)
+        for where, (around, _) in zip((here.where, there.where), counter.counts(), strict=False):
+            looked_up[where] += around
+    return counts + side.rows.peers.total(looked_up)
 
 
 def _across(
-    asked: Sequence[Question], distances: Distances, figures: dict[str, Tensor], block: int, found: Answers
+    asked: Sequence[Question], sides: dict[str, _Side], figures: dict[str, Tensor], block: int, found: Answers
 ) -> None:
     """One pass over the tiles between the sets, for whatever is asked of them."""
+    gen, ref = sides["gen"].rows, sides["ref"].rows
+    frame = sides["gen"].frame
     balls = [question for question in asked if isinstance(question, Balls)]
     nearest = [question for question in asked if isinstance(question, NearestOther)]
     realism = [question for question in asked if isinstance(question, Realism)]
-    counter = BallCounter(
-        distances,
-        [Radii(question.side == "ref", _squared_radii(question, figures), question.inclusive) for question in balls],
-    )
-    searches = {
-        question: Nearest(distances if question.side == "gen" else distances.swapped(), 1, block)
-        for question in nearest
-    }
-    quotients = {}
-    for score in realism:
-        squared = figures["ref"][:, score.k - 1]
-        space = Weighted(distances, squared, _small_balls(squared))
-        quotients[score] = (space, Nearest(space, 1, block))
-    if not (balls or searches or quotients):
+    if not (balls or nearest or realism):
         return
-    for rows in _blocks(distances.num_rows, block):
-        for columns in _blocks(distances.num_columns, block):
-            tile = distances.tile(rows, columns)
+    squared = {question: _squared_radii(question, figures) for question in balls}
+    of_gen, of_ref = (torch.zeros((len(balls), len(rows)), dtype=torch.int64) for rows in (gen, ref))
+    best = {question: Best(len(sides[question.side].rows), 1, frame.device) for question in nearest}
+    kept = {score: _small_balls(figures["ref"][:, score.k - 1]) for score in realism}
+    largest = {score: Best(len(gen), 1, frame.device) for score in realism}
+    for here, x, there, y in pairs_between(gen, ref):
+        distances = Distances(sides["gen"].points(x), sides["ref"].points(y), frame.scale)
+        places = {"gen": here.where, "ref": there.where}
+        radii = [Radii(each.side == "ref", squared[each][places[each.side]], each.inclusive) for each in balls]
+        counter = BallCounter(distances, radii)
+        searches = {
+            each: Nearest(distances if each.side == "gen" else distances.swapped(), 1, block) for each in nearest
+        }
+        quotients = {}
+        for score in realism:
+            if bool(kept[score][there.where].any()):
+                space = Weighted(distances, figures["ref"][there.where, score.k - 1], kept[score][there.where])
+                quotients[score] = (space, Nearest(space, 1, block))
+        for rows, columns, tile in _tiles(distances, block):
             counter.take(rows, columns, tile)
-            for other, search in searches.items():
-                if other.side == "gen":
+            for each, search in searches.items():
+                if each.side == "gen":
                     search.offer(rows, columns, tile)
                 else:
                     search.offer(columns, rows, tile.T.contiguous())
             for space, search in quotients.values():
                 search.offer(rows, columns, space.of_distances(tile, columns))
-    for ball, (around, inside) in zip(balls, counter.counts(), strict=True):
-        found.balls[ball] = Counts(around, inside)
-    for other, search in searches.items():
-        values, index = search.settle()
-        found.nearest[other] = (_unscaled(values[:, 0], distances.scale), index[:, 0].cpu())
-    for score, (_, search) in quotients.items():
-        found.realism[score] = search.settle()[0][:, 0].cpu().rsqrt()
+        for number, (ball, (around, inside)) in enumerate(zip(balls, counter.counts(), strict=True)):
+            of_gen[number, here.where] += around if ball.side == "ref" else inside
+            of_ref[number, there.where] += inside if ball.side == "ref" else around
+        for each, search in searches.items():
+            best[each].offer(places[each.side], search, places[_OTHER[each.side]].start)
+        for score, (_, search) in quotients.items():
+            largest[score].offer(here.where, search, there.where.start)
+    of_gen, of_ref = gen.peers.total(of_gen), gen.peers.total(of_ref)
+    for ball, gens, refs in zip(balls, of_gen, of_ref, strict=True):
+        found.balls[ball] = Counts(gens, refs) if ball.side == "ref" else Counts(refs, gens)
+    for other in nearest:
+        values, index = best[other].settle(gen.peers)
+        found.nearest[other] = (_unscaled(values[:, 0], frame.scale), index[:, 0].cpu())
+    for score in realism:
+        found.realism[score] = largest[score].settle(gen.peers)[0][:, 0].cpu().rsqrt()
 
 
 def _squared_radii(question: Balls, figures: dict[str, Tensor]) -> Tensor:
@@ -283,15 +285,17 @@ def median(values: Float64[Tensor, " n"]) -> Float64[Tensor, ""]:
 
 
 def _nearest_by_angle(
-    question: NearestOther, gen: Tensor, ref: Tensor, device: torch.device, block: int
+    question: NearestOther, gen: Rows, ref: Rows, device: torch.device, block: int
 ) -> tuple[Tensor, Tensor]:
     own, other = (gen, ref) if question.side == "gen" else (ref, gen)
-    space = Cosines(own, other, question.measure == "absolute cosine", device)
-    search = Nearest(space, 1, block)
-    for rows in _blocks(space.num_rows, block):
-        for columns in _blocks(space.num_columns, block):
-            search.offer(rows, columns, space.tile(rows, columns))
-    values, index = search.settle()
+    best = Best(len(own), 1, device)
+    for here, x, there, y in pairs_between(own, other):
+        space = Cosines(x, y, question.measure == "absolute cosine", device)
+        search = Nearest(space, 1, block)
+        for rows, columns, tile in _tiles(space, block):
+            search.offer(rows, columns, tile)
+        best.offer(here.where, search, there.where.start)
+    values, index = best.settle(own.peers)
     return values[:, 0].cpu(), index[:, 0].cpu()
 
 

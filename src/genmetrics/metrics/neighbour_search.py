@@ -8,12 +8,16 @@ import torch
 from jaxtyping import Float32, Float64, Int64
 from torch import Tensor
 
+from genmetrics.accumulators.rows import Peers
 from genmetrics.metrics.neighbour_spaces import Space
 
-__all__ = ["Nearest", "rounded_up"]
+__all__ = ["Best", "Nearest", "rounded_up"]
 
 #: How many candidates beyond the k asked for are carried along; ties beyond them are looked for once more.
 _SPARE = 4
+#: In place of a row's number where nothing was found yet; it comes after every other.
+_NOWHERE = 2**62
+_ROWS_AT_ONCE = 2**16
 
 
 class Nearest:
@@ -95,6 +99,36 @@ class Nearest:
                 other = rows[at] != column
                 at, column = at[other], column[other]
             yield at, column, self.space.exact(rows[at], column)
+
+
+class Best:
+    """The smallest figures of every row of a set, of those found among the rows of one panel after the other."""
+
+    def __init__(self, num_rows: int, count: int, device: torch.device) -> None:
+        self._figures = torch.full((num_rows, count), torch.inf, dtype=torch.float64, device=device)
+        self._index = torch.full((num_rows, count), _NOWHERE, dtype=torch.int64, device=device)
+
+    def offer(self, rows: slice, search: Nearest, start: int) -> None:
+        """Take what was found for some rows in a panel whose first row is the set's row ``start``."""
+        figures, index = search.settle()
+        self._take(rows, figures, index + start)
+
+    def settle(self, peers: Peers) -> tuple[Float64[Tensor, "n k"], Int64[Tensor, "n k"]]:
+        """Of all processes: the figures in ascending order and where they are from, equal ones in that order."""
+        if peers.count > 1:
+            for start in range(0, len(self._figures), _ROWS_AT_ONCE):
+                rows = slice(start, start + _ROWS_AT_ONCE)
+                found = [peers.gather(held[rows].to("cpu", copy=True)) for held in (self._figures, self._index)]
+                self._figures[rows], self._index[rows] = torch.inf, _NOWHERE
+                for figures, index in zip(*found, strict=True):
+                    self._take(rows, figures.to(self._figures), index.to(self._index))
+        return self._figures, self._index
+
+    def _take(self, rows: slice, figures: Tensor, index: Tensor) -> None:
+        both = torch.cat((self._figures[rows], figures), dim=1), torch.cat((self._index[rows], index), dim=1)
+        figures, index = _in_order(*both)
+        count = self._figures.shape[1]
+        self._figures[rows], self._index[rows] = figures[:, :count], index[:, :count]
 
 
 def rounded_up(values: Tensor) -> Tensor:

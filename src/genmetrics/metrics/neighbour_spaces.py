@@ -20,9 +20,10 @@ import torch
 from jaxtyping import Float32, Float64, Int64
 from torch import Tensor
 
+from genmetrics.accumulators.rows import Rows
 from genmetrics.linalg import unit_rows
 
-__all__ = ["Cosines", "Distances", "Points", "Space", "Weighted", "paired_points", "squared_distances"]
+__all__ = ["Cosines", "Distances", "Frame", "Points", "Space", "Weighted", "common_frame", "squared_distances"]
 
 _ROUNDOFF = 2.0**-24
 _SLACK = 1.02
@@ -66,37 +67,63 @@ class Points:
     slack: Tensor
 
 
-def paired_points(
-    gen: Float32[Tensor, "n d"], ref: Float32[Tensor, "m d"], device: torch.device
-) -> tuple[Points, Points, float]:
-    """Both sets about their common mean, and the power of two by which squared distances are scaled."""
-    step = max(1, _CHUNK_BYTES // (8 * gen.shape[1]))
-    total = torch.zeros(gen.shape[1], dtype=torch.float64)
+@dataclass(frozen=True)
+class Frame:
+    """What the points of two sets are made of, the same for all panels of both.
+
+    Attributes:
+        centre: (d,) float64, the mean of all samples.
+        factor: the power of two by which differences from it are multiplied, so that no norm is above 1.
+        coefficient: C above.
+        device: where to compute.
+    """
+
+    centre: Tensor
+    factor: float
+    coefficient: float
+    device: torch.device
+
+    @property
+    def scale(self) -> float:
+        """By what squared distances are multiplied."""
+        return self.factor * self.factor
+
+    def points(self, rows: Float32[Tensor, "n d"]) -> Points:
+        """What tiles are made of, of some of the samples of either set."""
+        step = _step(rows.shape[1])
+        centred = torch.empty(rows.shape, dtype=torch.float32, device=self.device)
+        norms = torch.empty(len(rows), dtype=torch.float64)
+        for start in range(0, len(rows), step):
+            block = ((rows[start : start + step].to(torch.float64) - self.centre) * self.factor).to(torch.float32)
+            norms[start : start + step] = block.to(torch.float64).square_().sum(dim=1)
+            centred[start : start + step] = block
+        slack = self.coefficient * (norms + _TINY)
+        lower_norms = (norms - slack).to(self.device, torch.float32)
+        return Points(rows.to(self.device), centred, lower_norms, (2 * slack).to(self.device))
+
+
+def common_frame(gen: Rows, ref: Rows, device: torch.device) -> Frame:
+    """The frame of two sets that are held by the same processes."""
+    width = gen.width
+    total = torch.zeros(width, dtype=torch.float64)
     for side in (gen, ref):
-        for block in torch.split(side, step):
-            total += block.to(torch.float64).sum(dim=0)
-    centre = total / (len(gen) + len(ref))
-    furthest = max(
-        float((block.to(torch.float64) - centre).square_().sum(dim=1).max())
-        for side in (gen, ref)
-        for block in torch.split(side, step)
-    )
-    exponent = math.frexp(math.sqrt(furthest))[1] if furthest > 0 else 0
-    scale = 2.0**-exponent
-    coefficient = _SLACK * ((gen.shape[1] + 16) * _ROUNDOFF + 2.2 * _rounding_of_inputs(device))
-    gen_points, ref_points = (_points(side, centre, scale, coefficient, step, device) for side in (gen, ref))
-    return gen_points, ref_points, scale * scale
+        for panel in side.own:
+            for block in torch.split(side.read(panel), _step(width)):
+                total += block.to(torch.float64).sum(dim=0)
+    centre = gen.peers.total(total) / (len(gen) + len(ref))
+    furthest = torch.zeros(1, dtype=torch.float64)
+    for side in (gen, ref):
+        for panel in side.own:
+            for block in torch.split(side.read(panel), _step(width)):
+                furthest = furthest.maximum((block.to(torch.float64) - centre).square_().sum(dim=1).max())
+    length = math.sqrt(float(torch.cat(gen.peers.gather(furthest)).max()))
+    exponent = math.frexp(length)[1] if length > 0 else 0
+    coefficient = _SLACK * ((width + 16) * _ROUNDOFF + 2.2 * _rounding_of_inputs(device))
+    return Frame(centre, 2.0**-exponent, coefficient, device)
 
 
-def _points(side: Tensor, centre: Tensor, scale: float, coefficient: float, step: int, device: torch.device) -> Points:
-    centred = torch.empty(side.shape, dtype=torch.float32, device=device)
-    norms = torch.empty(len(side), dtype=torch.float64)
-    for start in range(0, len(side), step):
-        block = ((side[start : start + step].to(torch.float64) - centre) * scale).to(torch.float32)
-        norms[start : start + step] = block.to(torch.float64).square_().sum(dim=1)
-        centred[start : start + step] = block
-    slack = coefficient * (norms + _TINY)
-    return Points(side.to(device), centred, (norms - slack).to(device, torch.float32), (2 * slack).to(device))
+def _step(width: int) -> int:
+    return max(1, _CHUNK_BYTES // (8 * width))
 
 
 def _rounding_of_inputs(device: torch.device) -> float:

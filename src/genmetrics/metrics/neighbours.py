@@ -9,7 +9,8 @@ from typing import ClassVar, cast
 from genmetrics.accumulators.feature_bank import FeatureBank
 from genmetrics.errors import StatisticsError
 from genmetrics.metrics.base import Metric, SetStatistics
-from genmetrics.metrics.neighbour_pass import Answers, NearestOther, OwnBalls, Question, Realism, answer
+from genmetrics.metrics.neighbour_pass import answer
+from genmetrics.metrics.neighbour_questions import Answers, NearestOther, OwnBalls, Question, Realism
 from genmetrics.types import MetricInfo, MetricResult, Need
 
 __all__ = ["NeighbourMetric", "sizes_differ"]
@@ -60,7 +61,7 @@ class NeighbourMetric(Metric):
         for metric in asking:
             metric._check_sizes({side: bank.num_samples for side, bank in banks.items()})
         questions = [question for metric in asking for question in metric.questions]
-        answers = answer(questions, banks["gen"].rows(), banks["ref"].rows(), device=self.device)
+        answers = answer(questions, banks["gen"].in_panels(), banks["ref"].in_panels(), device=self.device)
         return [metric.result(answers, gen, ref) for metric in asking]
 
     def check_sizes(self, num_gen: int | None, num_ref: int | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from genmetrics.metrics.base import SetStatistics
-from genmetrics.metrics.neighbour_pass import Answers, Balls, Question
+from genmetrics.metrics.neighbour_questions import Answers, Balls, Question
 from genmetrics.metrics.neighbours import NeighbourMetric, sizes_differ
 from genmetrics.types import MetricResult
 

@@ -1,0 +1,118 @@
+"""Processes that hold banks together, each its own rows, find what one process finds."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+WORKER = Path(__file__).with_name("spread_banks_worker.py")
+TIMEOUT_SECONDS = 120
+NUM_GEN, NUM_REF = 230, 190
+#: These are of counts, or of single pairs of samples, and come out the same to the last bit.
+IDENTICAL = ("prc", "prdc", "clipped_dc", "realism", "authpct", "nearest", "mind", "mind_quantile")
+#: What reads the whole bank in every process.
+WHOLE = ("isc_inf", "mind", "mind_quantile", "sliced_wasserstein")
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[int, list[dict[str, Any]]]:
+    """What each of one, of two and of three processes found; those of a group run together."""
+    folder = tmp_path_factory.mktemp("spread_banks")
+    temporary = tmp_path_factory.mktemp("banks")
+    settings = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "GENMETRICS_BANK_FOLDER": str(temporary)}
+    unset = {"RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}
+    environment = {name: value for name, value in os.environ.items() if name not in unset} | settings
+    for size in (1, 2, 3):
+        _run(size, folder, environment)
+    assert list(temporary.iterdir()) == [], "temporary files were left behind"
+    return {
+        size: [json.loads((folder / f"found-{rank}-of-{size}.json").read_text()) for rank in range(size)]
+        for size in (1, 2, 3)
+    }
+
+
+def _run(size: int, folder: Path, environment: dict[str, str]) -> None:
+    with ExitStack() as stack:
+        processes = []
+        for rank in range(size):
+            command = [sys.executable, str(WORKER), str(rank), str(size), str(folder)]
+            log = stack.enter_context((folder / f"{rank}-of-{size}.log").open("w"))
+            process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+            processes.append(stack.enter_context(process))
+            stack.callback(process.kill)
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        codes: list[int | None] = [None] * size
+        while None in codes and not any(codes) and time.monotonic() < deadline:
+            time.sleep(0.05)
+            codes = [process.poll() for process in processes]
+    logs = "\n".join((folder / f"{rank}-of-{size}.log").read_text() for rank in range(size))
+    assert codes == [0] * size, f"exit codes {codes} (None: no end within {TIMEOUT_SECONDS} s)\n{logs}"
+
+
+def _difference(one: Any, other: Any) -> float:
+    """The largest difference of any figures, relative to them where they are above 1."""
+    if isinstance(one, list):
+        return max((_difference(a, b) for a, b in zip(one, other, strict=True)), default=0.0)
+    if isinstance(one, dict):
+        return max((_difference(one[key], other[key]) for key in one.keys() | other.keys()), default=0.0)
+    if isinstance(one, int | float) and not isinstance(one, bool):
+        return abs(one - other) / max(1.0, abs(other))
+    return 0.0 if one == other else math.inf
+
+
+def _figures(result: dict[str, Any]) -> dict[str, Any]:
+    return {key: result[key] for key in ("value", "extra", "per_class", "per_image")}
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_as_in_the_memory_of_one_process(found: dict[int, list[dict[str, Any]]], size: int) -> None:
+    expected = found[1][0]["in memory"]
+    compared = 0
+    for rank in found[size]:
+        for case, result in rank["results"].items():
+            name = case.split(",")[0]
+            assert result["spread"] is (size > 1), case
+            off = _difference(_figures(result), _figures(expected[name]))
+            assert off <= (0 if name in IDENTICAL else 1e-9), (case, off)
+            compared += 1
+    assert compared >= 29 * size
+    # The comparison tells metrics apart that differ in a setting only.
+    assert _difference(_figures(expected["mind"]), _figures(expected["mind_quantile"])) > 1e-9
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_all_processes_find_the_same(found: dict[int, list[dict[str, Any]]], size: int) -> None:
+    for others in found[size][1:]:
+        for case, result in found[size][0]["results"].items():
+            assert _figures(others["results"][case]) == _figures(result), case
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_no_process_has_all_rows_at_once(found: dict[int, list[dict[str, Any]]], size: int) -> None:
+    for rank in found[size]:
+        for case, result in rank["results"].items():
+            if case.endswith(("even", "interleaved")) and case.split(",")[0] not in WHOLE:
+                most = max(result["most_held"]) + result["most_received"]
+                assert most < NUM_REF * (0.8 if size == 2 else 0.6), case
+                # Of the others only moments are exchanged.
+                assert result["most_received"] > 0 or case.split(",")[0] in ("intra_fid", "fdr", "fid_inf"), case
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_what_is_refused(found: dict[int, list[dict[str, Any]]], size: int) -> None:
+    for rank in found[size]:
+        assert rank["refusals"]["twice"].startswith("image index 49 occurs more than once")
+        assert rank["refusals"]["state"] == (
+            f"the {50 * size} feature rows are spread over {size} processes; call collect() in all of them first"
+        )
+        assert rank["refusals"]["collected"] == "True"
+        assert not any(result["spread"] for result in rank["in memory"].values())
