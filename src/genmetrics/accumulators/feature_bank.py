@@ -84,6 +84,19 @@ class RowBank(Accumulator):
         bank.update(state["rows"], state["indices"])
         return bank
 
+    def arrived_after(self, count: int) -> dict[str, Tensor]:
+        """``rows`` and ``indices`` as ``state`` has them, of all but the first so many samples, as they arrived."""
+        self.settle()
+        rows, indices = [self._rows[0][:0]] if self._rows else [], [torch.zeros(0, dtype=torch.int64)]
+        start = 0
+        for block, of_block in zip(self._rows, self._indices, strict=True):
+            if start + block.shape[0] > count:
+                rows.append(block[max(0, count - start) :])
+                indices.append(of_block[max(0, count - start) :])
+            start += block.shape[0]
+        none = torch.zeros((0, self.width), dtype=self.dtype)
+        return {"rows": torch.cat(rows) if rows else none, "indices": torch.cat(indices)}
+
     def rows(self) -> Float[Tensor, "n d"]:
         """All rows by ascending index, (n, d)."""
         self._sort()

@@ -262,16 +262,37 @@ class Moments(Accumulator):
         self.num_samples = 0
         self._m2 = torch.zeros((self.width, self.width), dtype=torch.float64, device=device)
         self._mean = torch.zeros(self.width, dtype=torch.float64, device=device)
-        # Block by block, and each let go at once: the centred copies would otherwise be as large as all rows.
-        for rows in kept:
+        # Block by block, and each let go at once: the centred copies would otherwise be as large as all rows. The
+        # blocks are the same however the rows came, so that the sums are, too.
+        kept.reverse()
+        waiting: list[Tensor] = []
+        while kept:
+            rows = kept.pop()
             if rows.device.type == "cuda":  # they may have been made on another stream than reads them now
                 rows.record_stream(torch.cuda.current_stream(rows.device))
-            for block in torch.split(rows, _BLOCK):
-                self._fold(block)
+            while rows.shape[0]:
+                room = _BLOCK - sum(part.shape[0] for part in waiting)
+                waiting.append(rows[:room])
+                rows = rows[room:]
+                if waiting[-1].shape[0] == room:
+                    self._fold_together(waiting)
+        if waiting:
+            self._fold_together(waiting)
+
+    def _fold_together(self, parts: list[Tensor]) -> None:
+        """Fold rows as one block, and let go of them."""
+        devices = {part.device for part in parts}
+        if len(devices) > 1:  # some came from another device than others
+            parts[:] = [part.to(parts[0].device) for part in parts]
+        block = parts[0] if len(parts) == 1 else torch.cat(parts)
+        parts.clear()
+        self._fold(block)
 
     def _fold(self, rows: Tensor) -> None:
         """Chan's update with a batch: its centred rows, and one more for the shift between the means."""
         assert self._m2 is not None and self._mean is not None
+        if rows.device.type == "cuda" and self._m2.device.type == "cpu":  # of a state; the next batches are there, too
+            self._m2, self._mean = self._m2.to(rows.device), self._mean.to(rows.device)
         rows = rows.to(self._m2.device)
         batch = rows.shape[0]
         total = self.num_samples + batch

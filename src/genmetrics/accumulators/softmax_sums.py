@@ -82,8 +82,7 @@ class SoftmaxSums(Accumulator):
 
     def state(self) -> dict[str, Tensor]:
         """``setting`` (num_splits, seed, total or -1, width, and of chunks their size), then the sums or the logits."""
-        numbers = [self.num_splits, self.seed, -1 if self.total is None else self.total, self.width]
-        setting = torch.tensor([*numbers, self.chunk] if self.chunk else numbers, dtype=torch.int64)
+        setting = self.setting()
         if self._kept is not None:
             return {"setting": setting, **self._kept.state()}
         self.settle()
@@ -94,6 +93,11 @@ class SoftmaxSums(Accumulator):
             "sums": self._sums.to("cpu", copy=True),
             "negentropy": self._negentropy.to("cpu", copy=True),
         }
+
+    def setting(self) -> Int64[Tensor, " settings"]:
+        """What ``state`` has of the settings alone."""
+        numbers = [self.num_splits, self.seed, -1 if self.total is None else self.total, self.width]
+        return torch.tensor([*numbers, self.chunk] if self.chunk else numbers, dtype=torch.int64)
 
     @classmethod
     def from_state(cls, state: Mapping[str, Tensor]) -> SoftmaxSums:

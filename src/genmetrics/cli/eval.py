@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from genmetrics.cli import allocator, options
+from genmetrics.cli import allocator, options, resuming
 from genmetrics.cli.console import reporting_errors, say
 from genmetrics.cli.processes import among_ranks
 from genmetrics.cli.progress import showing_progress
@@ -64,6 +64,7 @@ def eval_command(
         ),
     ] = None,
     no_cache: options.NoCache = False,
+    resume: options.Resume = False,
     force: Annotated[
         bool, typer.Option("--force", help="Compare statistics that are not comparable; the report warns of it.")
     ] = False,
@@ -90,8 +91,10 @@ def eval_command(
     """Measure GEN, alone or against REF, and print a table.
 
     All metrics come from one pass over the images. Under torchrun the images are shared out, and rank 0
-    prints and writes.
+    prints and writes. With --resume checkpoints lie in the cache folder until the result is there, and the same command
+    again goes on from them.
     """
+    asked = dict(locals())
     with reporting_errors():
         allocator.keep_freed_memory(backend, device)
         target = None if json_file in (None, "-") else Path(str(json_file))
@@ -112,6 +115,10 @@ def eval_command(
             from genmetrics.cli.table import print_report
             from genmetrics.engine.evaluate import evaluate
 
+            checkpoints = None
+            if resume:
+                unasked = ("no_cache", "resume", "json_file", "per_image", "quiet", "workers")
+                checkpoints = resuming.folder_in_cache({name: asked[name] for name in asked if name not in unasked})
             with showing_progress(quiet or not first) as progress:
                 report = evaluate(
                     gen,
@@ -133,6 +140,7 @@ def eval_command(
                     labels=options.parse_labels(labels or []),
                     captions=captions,
                     cache=not no_cache,
+                    resume=checkpoints,
                     force=force,
                     progress=progress,
                 )
@@ -140,6 +148,11 @@ def eval_command(
             return
         if per_image is not None:
             report.save_per_image(per_image)
+        if target is not None:
+            report.save(target)
+        if checkpoints is not None:
+            resuming.forget(checkpoints)
+        if per_image is not None:
             say(f"figures of single images: {per_image}")
         if json_file == "-":
             print(report.to_json())
@@ -149,5 +162,4 @@ def eval_command(
             return
         print_report(report)
         if target is not None:
-            report.save(target)
             print(f"report: {target}")

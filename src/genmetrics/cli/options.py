@@ -23,6 +23,7 @@ __all__ = [
     "Num",
     "OnBadImage",
     "Quiet",
+    "Resume",
     "Seed",
     "Weights",
     "Workers",
@@ -136,6 +137,10 @@ Labels = Annotated[
 ]
 NoCache = Annotated[
     bool, typer.Option("--no-cache", help="Neither use nor keep statistics of earlier runs; see `genmetrics cache`.")
+]
+Resume = Annotated[
+    bool,
+    typer.Option("--resume", help="Write checkpoints on the way, and go on from the last one where there is one."),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress on standard error.")]
 

@@ -55,14 +55,17 @@ class _BarView:
         self._bars = bars
         self._tasks: dict[str, TaskID] = {}
         self._started: dict[str, float] = {}
+        self._begun_at: dict[str, int] = {}
 
     def __call__(self, record: Progress) -> None:
         if record.stage not in self._tasks:
             self._started[record.stage] = time.monotonic()
+            self._begun_at[record.stage] = record.done
             self._tasks[record.stage] = self._bars.add_task(_LABELS[record.stage], total=record.total, rate="")
         rate = ""
-        if record.stage != "metrics" and record.done:
-            rate = f"{record.done / max(time.monotonic() - self._started[record.stage], 1e-9):.1f} images/s"
+        done = record.done - self._begun_at[record.stage]
+        if record.stage != "metrics" and done:
+            rate = f"{done / max(time.monotonic() - self._started[record.stage], 1e-9):.1f} images/s"
         self._bars.update(self._tasks[record.stage], completed=record.done, total=record.total, rate=rate)
 
 
@@ -73,20 +76,24 @@ class _LineView:
         self._stage = ""
         self._started = 0.0
         self._last_line = 0.0
+        self._begun_at = 0
+        self._ended = False
 
     def __call__(self, record: Progress) -> None:
         now = time.monotonic()
         finished = record.done == record.total
         if record.stage != self._stage:
             self._stage, self._started, self._last_line = record.stage, now, now
+            # A run that goes on from a checkpoint has done a part already, and not at this speed.
+            self._begun_at, self._ended = record.done, False
             if record.stage != "metrics":
                 say(f"{_LABELS[record.stage]}: {record.message}, {record.total} images")
             return
-        if record.stage == "metrics" or (not finished and now - self._last_line < _LINE_EVERY_SECONDS):
+        if record.stage == "metrics" or self._ended or (not finished and now - self._last_line < _LINE_EVERY_SECONDS):
             return
-        self._last_line = now
+        self._last_line, self._ended = now, finished
         elapsed = max(now - self._started, 1e-9)
-        rate = record.done / elapsed
+        rate = (record.done - self._begun_at) / elapsed
         left = ""
         if record.total is not None and not finished and rate > 0:
             left = f", {_clock((record.total - record.done) / rate)} left"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from genmetrics.cli import allocator, options
+from genmetrics.cli import allocator, options, resuming
 from genmetrics.cli.console import reporting_errors, say
 from genmetrics.cli.processes import among_ranks
 from genmetrics.cli.progress import showing_progress
@@ -77,12 +77,15 @@ def build_command(
         ),
     ] = None,
     no_cache: options.NoCache = False,
+    resume: options.Resume = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Compute once all that the metrics need of SRC, and write it to one file.
 
-    Under torchrun the images are shared out, and rank 0 writes.
+    Under torchrun the images are shared out, and rank 0 writes. With --resume checkpoints lie in FILE.resume until FILE
+    is written.
     """
+    checkpoints = resuming.folder_beside(output) if resume else None
     with reporting_errors():
         allocator.keep_freed_memory(backend, device)
         with among_ranks("genmetrics stats build", device) as first:
@@ -116,12 +119,15 @@ def build_command(
                     decode=decode,
                     labels=options.parse_labels(labels or []),
                     cache=not no_cache,
+                    resume=checkpoints,
                     shard=cut,
                     progress=progress,
                 )
         if not first:
             return
         save_as(stats, output)
+        if checkpoints is not None:
+            resuming.forget(checkpoints)
         if not quiet:
             for text in stats.side.notes:
                 say(f"note: {text}")

@@ -47,6 +47,7 @@ def evaluate(
     labels: str | Path | Mapping[Stage, str | Path] = Options.labels,
     captions: CaptionsLike | None = Options.captions,
     cache: bool = Options.cache,
+    resume: Path | str | None = Options.resume,
     force: bool = Options.force,
     progress: Callable[[Progress], None] | None = None,
 ) -> Report:
@@ -80,6 +81,8 @@ def evaluate(
             path of a ``.json``, ``.jsonl``, ``.csv``, ``.tsv`` or ``.txt`` file or of a folder of texts.
         cache: keep the statistics of images on disk, and use those that are kept; they are known by the content
             that they were made from.
+        resume: the folder of a run's checkpoints: they are written on the way, and gone on from where there are any.
+            They stay there; remove the folder when the result is safe. None for no checkpoints. See docs/resume.md.
         force: compare what is not comparable; the report warns of it.
         progress: called with each progress record.
 
@@ -103,6 +106,7 @@ def evaluate(
         labels=labels,
         captions=captions,
         cache=cache,
+        resume=None if resume is None else Path(resume),
         force=force,
     )
     distributed.agree(told_alike(metrics, options))
@@ -130,6 +134,7 @@ def compute_stats(
     decode: DecodePolicy = Options.decode,
     labels: str | Path | Mapping[Stage, str | Path] = Options.labels,
     cache: bool = Options.cache,
+    resume: Path | str | None = Options.resume,
     shard: Shard = _WHOLE,
     progress: Callable[[Progress], None] | None = None,
 ) -> Stats:
@@ -156,6 +161,8 @@ def compute_stats(
         decode: what decodes JPEG files.
         labels: where the classes of the images come from; they are kept with the statistics.
         cache: keep the statistics of images on disk, and use those that are kept.
+        resume: the folder of a run's checkpoints: they are written on the way, and gone on from where there are any.
+            They stay there; remove the folder when the result is safe. None for no checkpoints. See docs/resume.md.
         shard: which share of the images to read, where others are read elsewhere; ``Stats.merge`` puts the
             statistics of all shares together.
         progress: called with each progress record.
@@ -179,6 +186,7 @@ def compute_stats(
         decode=decode,
         labels=labels,
         cache=cache,
+        resume=None if resume is None else Path(resume),
         shard=shard,
     )
     distributed.agree(told_alike(metrics, options))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager, suppress
+from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -51,8 +52,9 @@ class FeatureFeeder(Feeder):
         batch_size: int,
         total: int | None,
         captions: MutableMapping[int, str] | None = None,
+        held: Mapping[Need, Accumulator] = MappingProxyType({}),
     ) -> None:
-        """Create empty accumulators.
+        """Create empty accumulators for what is not held yet.
 
         Args:
             needs: what is to be filled.
@@ -61,6 +63,7 @@ class FeatureFeeder(Feeder):
             total: how many images will come in all shards together; None if that is not known.
             captions: what each image is said to show, by its index; it may grow until an image is fed, and what is of
                 an image that is through all networks is removed.
+            held: accumulators that some images have gone into already, and that go on being filled.
         """
         self.accumulators: dict[Need, Accumulator] = {}
         self._captioned: list[CaptionValues] = []
@@ -72,10 +75,10 @@ class FeatureFeeder(Feeder):
         targets: dict[Need, _Target] = {}
         for need in needs:
             width = networks.extractor(need.extractor).features[need.feature]
-            held = build_accumulator(need, width, total)
-            self.accumulators[need] = targets[need] = held
+            filled = held[need] if need in held else build_accumulator(need, width, total)
+            self.accumulators[need] = targets[need] = filled
             if need.accumulator == CAPTIONS:
-                reads = CaptionValues(held, need, networks.extractor(need.extractor), texts)
+                reads = CaptionValues(filled, need, networks.extractor(need.extractor), texts)
                 self._captioned.append(reads)
                 targets[need] = reads
             groups.setdefault((need.extractor, need.preprocess), []).append(need)
@@ -112,8 +115,8 @@ class FeatureFeeder(Feeder):
             for group in self._groups:
                 group.add(on_device, indices)
 
-    def finish(self) -> None:
-        """Bring the last, incomplete batches through the networks.
+    def flush(self) -> None:
+        """Bring incomplete batches through the networks, and wait for all of it.
 
         Raises:
             StatisticsError: as ``add``.
@@ -124,6 +127,14 @@ class FeatureFeeder(Feeder):
             self._queue.join()
             for held in self.accumulators.values():
                 held.settle()
+
+    def finish(self) -> None:
+        """Bring the last, incomplete batches through the networks.
+
+        Raises:
+            StatisticsError: as ``add``.
+        """
+        self.flush()
         if self._captioned:
             of_ranks = distributed.gather(tuple(target.num_truncated for target in self._captioned))
             self._num_truncated = max(sum(counts) for counts in zip(*of_ranks, strict=True))

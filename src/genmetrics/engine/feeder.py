@@ -47,6 +47,13 @@ class Feeder(ABC):
     ) -> None:
         """Feed images of one size with their indices and, if they have any, their classes."""
 
+    def flush(self) -> None:  # noqa: B027  # most have nothing under way between two calls
+        """Bring all images so far into the accumulators; more may be fed afterwards.
+
+        Raises:
+            StatisticsError: as ``add``.
+        """
+
     @abstractmethod
     def finish(self) -> None:
         """Do what is left to do after the last image; every rank calls it."""

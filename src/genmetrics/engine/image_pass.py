@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Generator, Iterable
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -13,14 +13,15 @@ from genmetrics import distributed
 from genmetrics.accumulators.base import Accumulator
 from genmetrics.accumulators.build import CAPTIONS, PATHS
 from genmetrics.accumulators.content import ContentDigest
-from genmetrics.accumulators.labels import Labels
 from genmetrics.engine.captions import NO_CAPTIONS
+from genmetrics.engine.checkpoints import Checkpoints
 from genmetrics.engine.chosen import Chosen, selection_note
 from genmetrics.engine.feeders import make_feeders
 from genmetrics.engine.networks import Networks
 from genmetrics.engine.options import Options
 from genmetrics.engine.paths import read_paths
-from genmetrics.errors import GenmetricsWarning, SourceError, StatisticsError, UsageError
+from genmetrics.engine.reading import Gathered, Reading
+from genmetrics.errors import GenmetricsWarning, SourceError, UsageError
 from genmetrics.sources.base import BatchSpec, ImageSource
 from genmetrics.sources.captions import CaptionsLike, captions_of
 from genmetrics.sources.device_decode import DeviceDecoder, NvJpeg
@@ -28,7 +29,10 @@ from genmetrics.sources.loader import default_workers
 from genmetrics.stats.stats import Stats
 from genmetrics.types import Need, Progress, Shard, SideRecord, SkippedImage, Stage
 
-__all__ = ["device_decoder", "read_source"]
+__all__ = ["SEGMENT_BATCHES", "device_decoder", "read_source"]
+
+#: So many batches are a segment, at whose end a checkpoint may be: far more than what is lost by waiting there.
+SEGMENT_BATCHES = 32
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,7 @@ def read_source(
     keep_logits: bool = False,
     captions: CaptionsLike | None = None,
     labels_for: str = "",
+    checkpoints: Checkpoints | None = None,
 ) -> Generator[Progress, None, Stats]:
     """Read a source once and return its statistics, the same on every rank.
 
@@ -80,6 +85,7 @@ def read_source(
             the statistics merge with those of other sets.
         captions: what each image is said to show, for the needs that ask for it.
         labels_for: the metric that needs the images' classes; empty if none does.
+        checkpoints: where to go on from, and what to write on the way; None for neither.
 
     Raises:
         BadImageError: at images that cannot be read, if the options say so.
@@ -102,43 +108,34 @@ def read_source(
     )
     shard = _share(options.shard)
     expected = None if count is None else len(shard.range(count))
-    feeders = make_feeders(needs, networks, batch_size, total, texts)
-    content = ContentDigest()
-    labels = Labels()
-    skipped: list[SkippedImage] = []
-    done = transparent = by_device = 0
+    gathered = Gathered() if checkpoints is None else checkpoints.gathered
+    if checkpoints is not None:
+        spec = replace(spec, segment=SEGMENT_BATCHES * batch_size, after=gathered.finished)
+    feeders = make_feeders(needs, networks, batch_size, total, texts, gathered.accumulators)
     message = source.description
-    yield Progress(stage, 0, expected, message)
+    reading = Reading(feeders, gathered, _missing_labels(labels_for, message) if labels_for else "")
+    yield Progress(stage, reading.num_through, expected, message)
     # Steps of a generator are made in a pass of their own.
     with ExitStack() as ending:
-        batches = source.batches(shard, spec) if feeders else ()
+        batches = source.batches(shard, spec) if feeders and not gathered.complete else ()
         # In this order: batches in a network end before what decodes, which holds threads and the container open.
         if isinstance(batches, Generator):
             ending.enter_context(closing(batches))
         for feeder in feeders:
             ending.callback(feeder.close)
         for batch in batches:
-            if labels_for and batch.labels is None and len(batch.indices):
-                raise StatisticsError(_missing_labels(labels_for, message))
-            for feeder in feeders:
-                feeder.add(batch.images, batch.indices, batch.labels)
-            if batch.hash_sum is None:
-                content.update(batch.images, batch.indices)
-            else:  # hashed by the decoding threads
-                content.add(batch.hash_sum, len(batch.indices))
-            if batch.labels is not None:
-                labels.update(batch.labels, batch.indices)
-            skipped.extend(batch.skipped)
-            transparent += batch.num_transparent
-            by_device += batch.num_by_device
-            done = content.num_samples - max((feeder.num_waiting for feeder in feeders), default=0) + len(skipped)
-            yield Progress(stage, done, expected, message)
+            reading.take(batch)
+            if checkpoints is not None and batch.finished is not None:
+                checkpoints.reached(reading, batch.finished)
+            yield Progress(stage, reading.num_through, expected, message)
+        if checkpoints is not None and not gathered.complete:
+            checkpoints.end(reading, expected, source.notes)
         # Others may still read, and what they have read is passed on; finishing is done by all together.
         for _ in distributed.until_all_are_here(f"the end of the {stage} images"):
-            yield Progress(stage, done, expected, message)
+            yield Progress(stage, reading.num_through, expected, message)
         for feeder in feeders:
             feeder.finish()
-    done = content.num_samples + len(skipped)
+    done = reading.num_through
     yield Progress(stage, done, done if expected is None else expected, message)
     filled = {need: held for feeder in feeders for need, held in feeder.accumulators.items()}
     of_paths = [need for need in needs if need.accumulator == PATHS]
@@ -148,10 +145,13 @@ def read_source(
     for _ in distributed.until_all_are_here(f"the merge of the {stage} images"):
         yield Progress(stage, done, done if expected is None else expected, message)
     accumulators = {need: distributed.merge_over_ranks(filled[need]) for need in needs}
-    labels = distributed.merge_over_ranks(labels)
+    labels = distributed.merge_over_ranks(gathered.labels)
     # Some sources know only after a pass what to tell of it, and each rank only of its share.
-    known = (*source.notes, *(note for feeder in feeders for note in feeder.notes))
-    shares = distributed.gather(_Told(content, tuple(skipped), transparent, by_device, known))
+    of_source = gathered.source_notes if gathered.complete else source.notes
+    known = (*of_source, *(note for feeder in feeders for note in feeder.notes))
+    shares = distributed.gather(
+        _Told(gathered.content, tuple(gathered.skipped), gathered.num_transparent, gathered.num_by_device, known)
+    )
     content = shares[0].content
     for share in shares[1:]:
         content = content.merge(share.content)

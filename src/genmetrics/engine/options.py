@@ -51,6 +51,7 @@ class Options:
         cache: keep statistics of image sets, and use those that are kept.
         force: compare what is not comparable, with a warning.
         shard: which share of the images is read, where the others are read elsewhere.
+        resume: the folder of checkpoints that are written on the way and gone on from; None for neither.
     """
 
     extractor: str | None = None
@@ -71,6 +72,7 @@ class Options:
     cache: bool = True
     force: bool = False
     shard: Shard = field(default_factory=Shard)
+    resume: Path | None = None
 
     def labels_of(self, stage: Stage) -> str | Path:
         """Where the classes of a side's images come from."""
@@ -106,13 +108,14 @@ class Options:
 
 
 #: What may be another on every rank: it changes no number, or has to be the same by its content and not by its name.
-_OWN = ("device", "batch_size", "workers", "cache", "weights", "captions")
+_OWN = ("device", "batch_size", "workers", "cache", "weights", "captions", "resume")
 
 
 def told_alike(metrics: Sequence[str] | str | None, options: Options) -> dict[str, str]:
     """What all ranks of a run must be told alike, as text by name; of the device its kind, for each has its own."""
     ids = [metrics] if isinstance(metrics, str) else metrics
     told = {"metrics": "the default" if ids is None else ",".join(ids), "device": options.device.partition(":")[0]}
+    told["resume"] = "off" if options.resume is None else "on"
     for setting in fields(options):
         value = getattr(options, setting.name)
         if setting.name not in _OWN:

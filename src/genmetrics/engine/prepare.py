@@ -12,6 +12,7 @@ from genmetrics.accumulators.base import Accumulator
 from genmetrics.accumulators.build import CAPTIONS
 from genmetrics.engine.binding import Bound, bind
 from genmetrics.engine.captions import NO_CAPTIONS
+from genmetrics.engine.checkpoints import Checkpoints
 from genmetrics.engine.chosen import Chosen, choose, part_of_set, set_identity
 from genmetrics.engine.image_pass import read_source
 from genmetrics.engine.networks import Networks
@@ -19,6 +20,7 @@ from genmetrics.engine.options import Options
 from genmetrics.engine.paths import check_paths
 from genmetrics.engine.plan import Plan
 from genmetrics.engine.remember import Memory
+from genmetrics.engine.resuming import open_checkpoints
 from genmetrics.engine.sides import Side
 from genmetrics.errors import StatisticsError, UsageError
 from genmetrics.sources.base import ImageSource
@@ -42,6 +44,7 @@ class _Images:
         missing: what is left to compute.
         identity: what the shards of the set are known by; None if nobody will merge it, or it cannot be told.
         keep_logits: whether logits are kept in place of their sums.
+        checkpoints: where reading goes on from, if the run can be resumed.
     """
 
     source: ImageSource
@@ -51,6 +54,7 @@ class _Images:
     missing: tuple[Need, ...]
     identity: str | None
     keep_logits: bool
+    checkpoints: Checkpoints | None
 
 
 @dataclass(frozen=True)
@@ -121,6 +125,7 @@ class PreparedSide:
                     keep_logits=self._images.keep_logits,
                     captions=self._options.captions,
                     labels_for=self._labels_for,
+                    checkpoints=self._images.checkpoints,
                 ),
                 None if count is None else len(self._options.shard.range(count)),
             )
@@ -197,10 +202,17 @@ def prepare_side(
         distributed.agree(_set_as_seen(side.source, chosen, stage))
         memory = Memory(side.source, networks, options, chosen.positions, keep_logits)
         recalled = memory.recall(bound.missing)
+        if options.resume is not None and len(recalled) < len(bound.missing):
+            recalled = {}  # what is kept of a set may be more today than yesterday, and a checkpoint is of all or none
         missing = tuple(need for need in bound.missing if need not in recalled)
         # Only statistics that are given away are ever merged.
         identity = set_identity(side.source, chosen, options.shard) if keep_logits else None
-        images = _Images(side.source, chosen, memory, recalled, missing, identity, keep_logits)
+        checkpoints = None
+        if options.resume is not None and missing:
+            checkpoints = open_checkpoints(
+                options.resume, stage, side.source, chosen, missing, networks, options, keep_logits
+            )
+        images = _Images(side.source, chosen, memory, recalled, missing, identity, keep_logits, checkpoints)
     records = {need: networks.record(need) for need in bound.missing}
     distributed.agree({f"extractor {need.extractor}": _as_run(record) for need, record in records.items()})
     if bound.stats is not None:

@@ -168,7 +168,8 @@ def _load_row(rows: Tensor | np.ndarray, index: int, alpha: AlphaPolicy) -> Deco
 
 def _load_floats(rows: Tensor | np.ndarray, index: int, name: str, quantiser: Quantiser, alpha: AlphaPolicy) -> Decoded:
     values = floats(_row(rows, index)).permute(2, 0, 1)
-    quantised, [bad] = quantiser.batch(values[None], [name])
-    if bad is not None:
-        raise bad
+    quantised, [outcome] = quantiser.batch(values[None], [name])
+    if isinstance(outcome, BadImage):
+        raise outcome
+    quantiser.count(outcome)
     return decode_array(quantised[0].permute(1, 2, 0).numpy(), alpha)

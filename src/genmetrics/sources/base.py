@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import torch
 from jaxtyping import Int64, UInt8
@@ -13,7 +14,20 @@ from torch import Tensor
 from genmetrics.sources.device_decode import DeviceDecoder
 from genmetrics.types import AlphaPolicy, BadImagePolicy, Fingerprint, Shard, SkippedImage
 
-__all__ = ["BatchSpec", "ImageBatch", "ImageSource", "SeededSource"]
+__all__ = ["BatchSpec", "Finished", "ImageBatch", "ImageSource", "SeededSource"]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How far a pass is, where everything before that point is over and nothing after it has begun.
+
+    Attributes:
+        count: how many images of the share, bad ones included, are in this batch or in earlier ones.
+        tally: what the source has counted for its notes so far; a pass that goes on from here is given it.
+    """
+
+    count: int = 0
+    tally: Mapping[str, int | float] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True)
@@ -31,6 +45,9 @@ class BatchSpec:
         crop: the id of a crop and resize that every image undergoes after decoding; None leaves images as
             they are.
         decoder: what decodes plain JPEG files; None for Pillow, which decodes all others in any case.
+        segment: after so many images of the share all that was read is given away, and ``ImageBatch.finished`` says so;
+            0 for no such points.
+        after: where the pass goes on; a multiple of ``segment``, or the whole share.
     """
 
     batch_size: int = 32
@@ -40,6 +57,8 @@ class BatchSpec:
     selection: tuple[int, ...] | None = None
     crop: str | None = None
     decoder: DeviceDecoder | None = None
+    segment: int = 0
+    after: Finished = field(default_factory=Finished)
 
 
 @dataclass(frozen=True)
@@ -55,6 +74,7 @@ class ImageBatch:
         hash_sum: the sum of ``genmetrics.accumulators.content.image_hash`` of the images, where they were hashed as
             they were read; None where that is left to whoever wants it.
         num_by_device: how many of the images the spec's ``decoder`` decoded.
+        finished: how far the pass is, in the last batch of a segment; None in all others.
     """
 
     images: UInt8[Tensor, "n 3 h w"]
@@ -64,12 +84,13 @@ class ImageBatch:
     num_transparent: int = 0
     hash_sum: int | None = None
     num_by_device: int = 0
+    finished: Finished | None = None
 
     @classmethod
-    def empty(cls, skipped: tuple[SkippedImage, ...]) -> ImageBatch:
-        """A batch without images, which only tells of skipped ones."""
+    def empty(cls, skipped: tuple[SkippedImage, ...], finished: Finished | None = None) -> ImageBatch:
+        """A batch without images, which only tells of skipped ones, or of the end of a segment."""
         images, indices = torch.empty((0, 3, 1, 1), dtype=torch.uint8), torch.empty(0, dtype=torch.int64)
-        return cls(images, indices, None, skipped, hash_sum=0)
+        return cls(images, indices, None, skipped, hash_sum=0, finished=finished)
 
 
 class ImageSource(ABC):

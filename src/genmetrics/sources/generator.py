@@ -166,14 +166,24 @@ class GeneratorSource(QuantisedSource, SeededSource):
             raise UsageError(f"{self.kind} '{self.description}' has no seed; give seed=…, or read source.seeded(seed)")
         return self._items(wanted, self._seed)
 
-    def _items(self, wanted: Sequence[int], seed: int) -> Iterator[Item]:
+    def _items_after(self, wanted: Sequence[int], count: int) -> Iterator[Item]:
+        if self._seed is None or count == 0:
+            return super()._items_after(wanted, count)
+        return self._items(wanted, self._seed, count)
+
+    def _items(self, wanted: Sequence[int], seed: int, after: int = 0) -> Iterator[Item]:
+        over = 0
         for drawn in draws(self._noise, seed, wanted, self._num_samples):
+            over += len(drawn.positions)
+            if over <= after:
+                continue  # drawn, since later ones may depend on it, and not generated
             images = self._generate(drawn, seed)
             labels = [None] * len(images) if drawn.labels is None else drawn.labels.tolist()
             sample = Sample(images, tuple(labels))
             positions = drawn.positions
             named = partial(self._name_in, positions)
-            for row, item in enumerate(sample.items(range(len(images)), 0, named, self._quantiser)):
+            first = max(0, after - (over - len(positions)))
+            for row, item in enumerate(sample.items(range(first, len(images)), 0, named, self._quantiser), first):
                 yield Item(positions[row], item.name, item.load, item.label)
 
     def _name(self, position: int) -> str:

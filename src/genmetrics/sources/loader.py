@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from abc import abstractmethod
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
+from itertools import islice
+from types import MappingProxyType
 from typing import get_args
 
 from genmetrics.errors import BadImageError, SourceError, UsageError
-from genmetrics.sources.base import BatchSpec, ImageBatch, ImageSource
+from genmetrics.sources.base import BatchSpec, Finished, ImageBatch, ImageSource
 from genmetrics.sources.crop import parse_crop
 from genmetrics.sources.decode import BadImage
 from genmetrics.sources.grouping import SizeGroups
@@ -82,9 +84,19 @@ class ItemSource(ImageSource):
         else:
             share = shard.range(len(spec.selection))
             wanted = spec.selection[share.start : share.stop]
-        return self._batches(
-            self.items(wanted), lambda index: share.start + bisect_left(wanted, index), len(wanted), spec
-        )
+        items = self._items_after(wanted, spec.after.count)
+        return self._batches(items, lambda index: share.start + bisect_left(wanted, index), len(wanted), spec)
+
+    def _items_after(self, wanted: Sequence[int], count: int) -> Iterator[Item]:
+        """The wanted items but for the first so many, which are not decoded."""
+        items = self.items(wanted)
+        for _ in islice(items, count):
+            pass
+        return items
+
+    def _tally(self) -> Mapping[str, int | float]:
+        """What has been counted in this pass for the notes."""
+        return MappingProxyType({})
 
     def _batches(
         self, items: Iterator[Item], position: Callable[[int], int], expected: int | None, spec: BatchSpec
@@ -94,18 +106,48 @@ class ItemSource(ImageSource):
         Args:
             items: what is to be loaded.
             position: from an item's index to the index that the batch says.
-            expected: how many items there must be; None if that is not known.
+            expected: how many items there must be with those that are over already; None if that is not known.
             spec: how images are read and grouped.
         """
+        seen = begin = spec.after.count
+
+        def counted(part: Iterator[Item]) -> Iterator[Item]:
+            nonlocal seen
+            for item in part:
+                seen += 1
+                yield item
+
+        try:
+            while True:
+                # What decodes ahead stops at a segment's end, so that all that was counted is of what is finished.
+                part = islice(items, spec.segment) if spec.segment else items
+                yield from self._segment(counted(part), position, spec)
+                if not spec.segment:
+                    break
+                if seen > begin:
+                    yield ImageBatch.empty((), Finished(seen, self._tally()))
+                if seen < begin + spec.segment:
+                    break
+                begin = seen
+        finally:
+            if isinstance(items, Generator):
+                items.close()
+        if expected not in (None, seen):
+            raise SourceError(
+                f"{self.kind} '{self.description}' gave {count(seen, 'image')}, expected {expected:,}: "
+                f"{self._why_fewer}"
+            )
+
+    def _segment(self, items: Iterator[Item], position: Callable[[int], int], spec: BatchSpec) -> Iterator[ImageBatch]:
+        """Some items as batches, of which none is left over."""
         groups = SizeGroups(spec.batch_size)
         skipped: list[SkippedImage] = []
-        seen = 0
         with closing(load_in_order(items, spec)) as outcomes:
             for item, outcome in outcomes:
-                seen += 1
                 if isinstance(outcome, BadImage):
                     if spec.on_bad_image == "error":
-                        raise self._bad_images(SkippedImage(item.name, str(outcome)), outcomes) from outcome
+                        first = SkippedImage(item.name, str(outcome))
+                        raise self._bad_images(first, outcomes, cut=spec.segment > 0) from outcome
                     skipped.append(SkippedImage(item.name, str(outcome)))
                     continue
                 index = position(item.index)
@@ -114,28 +156,25 @@ class ItemSource(ImageSource):
                 ):
                     told, skipped = tuple(skipped), []
                     yield group.batch(told)
-        if expected not in (None, seen):
-            raise SourceError(
-                f"{self.kind} '{self.description}' gave {count(seen, 'image')}, expected {expected:,}: "
-                f"{self._why_fewer}"
-            )
         for group in groups.rest():
             told, skipped = tuple(skipped), []
             yield group.batch(told)
         if skipped:
             yield ImageBatch.empty(tuple(skipped))
 
-    def _bad_images(self, first: SkippedImage, outcomes: Iterator[tuple[Item, Ready | BadImage]]) -> BadImageError:
-        """The error that names the first bad image and those soon after it."""
+    def _bad_images(
+        self, first: SkippedImage, outcomes: Iterator[tuple[Item, Ready | BadImage]], cut: bool
+    ) -> BadImageError:
+        """The error that names the first bad image and those soon after it, in the same segment where there are any."""
         bad = [first]
         checked = 0
-        complete = True
+        complete = not cut
         for item, outcome in outcomes:
             if isinstance(outcome, BadImage):
                 bad.append(SkippedImage(item.name, str(outcome)))
             checked += 1
             if len(bad) == _MOST_BAD_IMAGES or checked == _ITEMS_AFTER_A_BAD_IMAGE:
-                complete = next(outcomes, None) is None
+                complete = complete and next(outcomes, None) is None
                 break
         lines = [f"{self.kind} '{self.description}': {count(len(bad), 'image')} cannot be read:"]
         lines += [f"  {image.name}: {image.reason}" for image in bad]

@@ -23,7 +23,9 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal, TypeGuard, get_args
 
 import numpy as np
@@ -32,13 +34,25 @@ from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 
 from genmetrics.errors import SourceError, UsageError
-from genmetrics.sources.base import BatchSpec, ImageBatch
+from genmetrics.sources.base import BatchSpec, Finished, ImageBatch
 from genmetrics.sources.decode import BadImage
 from genmetrics.sources.loader import Item, ItemSource
 from genmetrics.sources.names import count
 from genmetrics.types import Shard
 
-__all__ = ["RANGES", "QuantisedSource", "Quantiser", "Rounding", "ValueRange", "floats", "floats_to_unit", "quantise"]
+__all__ = [
+    "RANGES",
+    "QuantisedSource",
+    "Quantiser",
+    "Rounding",
+    "ValueRange",
+    "Values",
+    "floats",
+    "floats_to_unit",
+    "quantise",
+]
+
+_BEGINNING = Finished()
 
 ValueRange = tuple[int, int]
 Rounding = Literal["round", "truncate"]
@@ -91,6 +105,21 @@ def floats_to_unit(images: Float[Tensor, "*any"], value_range: ValueRange) -> Fl
     return exact if (low, high) == (-1, 1) else (exact - low) * (2 / (high - low)) - 1
 
 
+@dataclass(frozen=True, slots=True)
+class Values:
+    """The values of a float image.
+
+    Attributes:
+        outside: how many are outside the stated range.
+        least: the smallest.
+        most: the largest.
+    """
+
+    outside: int
+    least: float
+    most: float
+
+
 class Quantiser:
     """Makes float images uint8 and keeps a tally of what was clipped. Safe to share between threads."""
 
@@ -127,11 +156,24 @@ class Quantiser:
         """What was stated, in words that a fingerprint can hold; empty for uint8 images."""
         return "" if self.value_range is None else f"{_range_text(self.value_range)} {self.rounding}"
 
-    def restart(self) -> None:
-        """Forget what was counted, before another pass."""
+    def restart(self, tally: Mapping[str, int | float] = MappingProxyType({})) -> None:
+        """Forget what was counted, before another pass, or go on from what an earlier one had counted."""
         with self._lock:
-            self._images = self._clipped_images = self._clipped_values = 0
-            self._lowest, self._highest = math.inf, -math.inf
+            self._images = int(tally.get("images", 0))
+            self._clipped_images = int(tally.get("clipped_images", 0))
+            self._clipped_values = int(tally.get("clipped_values", 0))
+            self._lowest, self._highest = tally.get("lowest", math.inf), tally.get("highest", -math.inf)
+
+    def tally(self) -> dict[str, int | float]:
+        """What was counted since ``restart``."""
+        with self._lock:
+            return {
+                "images": self._images,
+                "clipped_images": self._clipped_images,
+                "clipped_values": self._clipped_values,
+                "lowest": self._lowest,
+                "highest": self._highest,
+            }
 
     def notes(self) -> tuple[str, ...]:
         """What to tell of the images since ``restart``."""
@@ -181,8 +223,10 @@ class Quantiser:
 
     def batch(
         self, images: Float[Tensor, "n c h w"], names: Sequence[str]
-    ) -> tuple[UInt8[Tensor, "n c h w"], list[BadImage | None]]:
-        """Float images to uint8, in memory of their own on the CPU, and what is wrong with each of them.
+    ) -> tuple[UInt8[Tensor, "n c h w"], list[BadImage | Values]]:
+        """Float images to uint8, in memory of their own on the CPU, and of each its values or what is wrong with it.
+
+        Nothing is counted yet: an image may be made long before it is read; see ``count``.
 
         Args:
             images: on any device.
@@ -198,9 +242,8 @@ class Quantiser:
         # One transfer for both. NaN passes through either, and is not within.
         ends = torch.stack([lowest.double(), highest.double()], 1).cpu().tolist()
         if all(low <= least and most <= high for least, most in ends):
-            for least, most in ends:
-                self._tally(0, least, most)
-            return quantise(images.detach(), self.value_range, self.rounding).to("cpu"), [None] * len(names)
+            quantised = quantise(images.detach(), self.value_range, self.rounding).to("cpu")
+            return quantised, [Values(0, least, most) for least, most in ends]
         far = _FAR * (high - low)
         counts = [
             (~rows.isfinite()).sum(1),
@@ -209,10 +252,10 @@ class Quantiser:
         ]
         # Counts below 2**53 are exact.
         found = torch.stack([part.double() for part in (*counts, lowest, highest)], 1).cpu().tolist()
-        bad: list[BadImage | None] = []
+        outcomes: list[BadImage | Values] = []
         for name, (unreal, outside, far_out, least, most) in zip(names, found, strict=True):
             if unreal:
-                bad.append(BadImage(f"{count(int(unreal), 'value')} of it are NaN or infinite"))
+                outcomes.append(BadImage(f"{count(int(unreal), 'value')} of it are NaN or infinite"))
                 continue
             if far_out > _MOST_FAR * rows.shape[1]:
                 raise SourceError(
@@ -220,17 +263,17 @@ class Quantiser:
                     f"value_range={_given(self.value_range)}; state the range that they have, one of (0, 1), (-1, 1) "
                     "and (0, 255)"
                 )
-            bad.append(None)
-            self._tally(int(outside), least, most)
+            outcomes.append(Values(int(outside), least, most))
         quantised = quantise(torch.nan_to_num(images.detach()), self.value_range, self.rounding)
-        return quantised.to("cpu"), bad
+        return quantised.to("cpu"), outcomes
 
-    def _tally(self, outside: int, least: float, most: float) -> None:
+    def count(self, values: Values) -> None:
+        """Count an image that is read, for the notes."""
         with self._lock:
             self._images += 1
-            self._clipped_images += outside > 0
-            self._clipped_values += outside
-            self._lowest, self._highest = min(self._lowest, least), max(self._highest, most)
+            self._clipped_images += values.outside > 0
+            self._clipped_values += values.outside
+            self._lowest, self._highest = min(self._lowest, values.least), max(self._highest, values.most)
 
 
 class QuantisedSource(ItemSource):
@@ -244,7 +287,7 @@ class QuantisedSource(ItemSource):
 
     def batches(self, shard: Shard, spec: BatchSpec) -> Iterator[ImageBatch]:
         """As of any ``ItemSource``; the notes are of the images that this share has read."""
-        return self._noting(super().batches(shard, spec), shard)
+        return self._noting(super().batches(shard, spec), shard, spec.after)
 
     def _batches(
         self, items: Iterator[Item], position: Callable[[int], int], expected: int | None, spec: BatchSpec
@@ -257,9 +300,14 @@ class QuantisedSource(ItemSource):
             self._unlabelled += item.label is None
             yield item
 
-    def _noting(self, batches: Iterator[ImageBatch], shard: Shard) -> Iterator[ImageBatch]:
-        self._quantiser.restart()
-        self._seen = self._unlabelled = 0
+    def _tally(self) -> Mapping[str, int | float]:
+        return {"seen": self._seen, "unlabelled": self._unlabelled, **self._quantiser.tally()}
+
+    def _noting(
+        self, batches: Iterator[ImageBatch], shard: Shard, after: Finished = _BEGINNING
+    ) -> Iterator[ImageBatch]:
+        self._quantiser.restart(after.tally)
+        self._seen, self._unlabelled = (int(after.tally.get(name, 0)) for name in ("seen", "unlabelled"))
         yield from batches
         found = self._quantiser.notes()
         if 0 < self._unlabelled < self._seen:

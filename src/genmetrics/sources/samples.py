@@ -22,7 +22,7 @@ from genmetrics.errors import SourceError
 from genmetrics.sources.decode import BadImage, Decoded, decode_array, decode_image
 from genmetrics.sources.layout import check_image, dtype_name
 from genmetrics.sources.loader import Item
-from genmetrics.sources.quantise import Quantiser, floats
+from genmetrics.sources.quantise import Quantiser, Values, floats
 from genmetrics.types import AlphaPolicy
 
 __all__ = ["IMAGE_KEYS", "IMAGE_TYPES", "Sample", "read_sample"]
@@ -201,21 +201,24 @@ def _loads(
     if not names:
         return []
     dtype = dtype_name(images.dtype)
-    bad: list[BadImage | None] = [None] * len(names)
+    outcomes: list[BadImage | Values | None] = [None] * len(names)
     if quantiser.check_dtype(dtype, names[0]):
         values = images if isinstance(images, Tensor) else floats(images).permute(0, 3, 1, 2)
-        quantised, bad = quantiser.batch(values, names)
+        quantised, found = quantiser.batch(values, names)
+        outcomes = [*found]
         rows = quantised.permute(0, 2, 3, 1).numpy()
     elif isinstance(images, Tensor):
         rows = images.detach().to("cpu", memory_format=torch.contiguous_format, copy=True).permute(0, 2, 3, 1).numpy()
     else:
         rows = images.copy()
-    return [partial(_load, row, reason) for row, reason in zip(rows, bad, strict=True)]
+    return [partial(_load, row, outcome, quantiser) for row, outcome in zip(rows, outcomes, strict=True)]
 
 
-def _load(row: np.ndarray, reason: BadImage | None, alpha: AlphaPolicy) -> Decoded:
-    if reason is not None:
-        raise reason
+def _load(row: np.ndarray, outcome: BadImage | Values | None, quantiser: Quantiser, alpha: AlphaPolicy) -> Decoded:
+    if isinstance(outcome, BadImage):
+        raise outcome
+    if outcome is not None:
+        quantiser.count(outcome)
     return decode_array(row, alpha)
 
 
@@ -226,5 +229,5 @@ def _pillow_load(image: Image.Image, name: str, quantiser: Quantiser) -> Callabl
         image.load()
     except Exception as error:
         reason = BadImage(f"damaged or truncated: {error or type(error).__name__}")
-        return partial(_load, np.empty((1, 1, 3), np.uint8), reason)
+        return partial(_load, np.empty((1, 1, 3), np.uint8), reason, quantiser)
     return partial(decode_image, image)

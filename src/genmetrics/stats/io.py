@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import struct
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -74,10 +75,24 @@ def save_stats(stats: Stats, path: Path, extra: Mapping[str, str] = MappingProxy
     def write(temporary: Path) -> None:
         try:
             save_file(_unshared(tensors), temporary, metadata=header)
+            _put_header_in_order(temporary)
         except SafetensorError as error:  # also of a full disk
             raise OSError(str(error)) from error
 
     write_atomically(path, write)
+
+
+def _put_header_in_order(path: Path) -> None:
+    """The header in one order, so that equal statistics are equal files: the library writes its texts in any."""
+    with path.open("rb+") as file:
+        (size,) = struct.unpack("<Q", file.read(8))
+        header = json.loads(file.read(size))
+        metadata = header.pop("__metadata__")
+        ordered = {"__metadata__": dict(sorted(metadata.items())), **header}
+        text = json.dumps(ordered, ensure_ascii=False, separators=(",", ":")).encode()
+        if len(text) <= size:  # spaces at the end belong to the format
+            file.seek(8)
+            file.write(text.ljust(size))
 
 
 def _unshared(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
