@@ -78,7 +78,9 @@ def exchanged(rank: int, count: int) -> dict[str, list]:
     return {
         "gathered": distributed.gather({"rank": rank}),
         "of the first": distributed.from_first_rank([rank, "first"]),
-        "all": distributed.over_all_ranks("test", work, lambda: [[0.0] * 3, [[0]]]),
+        "all": [
+            distributed.over_all_ranks("test", work, lambda: [[0.0] * 3, [[0]]], meet=meet) for meet in (True, False)
+        ],
     }
 
 

@@ -143,7 +143,7 @@ def test_exchanges_bring_the_same_to_all(found: dict[int, list[Found]], count: i
         assert rank.values["exchanged"] == {
             "gathered": [{"rank": other} for other in range(count)],
             "of the first": [0, "first"],
-            "all": [[count - 1.0] * 3, [[other] for other in range(count)]],
+            "all": [[[count - 1.0] * 3, [[other] for other in range(count)]]] * 2,
         }
 
 

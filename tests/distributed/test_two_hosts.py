@@ -58,11 +58,11 @@ def test_a_host_that_is_cut_off_is_missed_by_both(tmp_path: Path) -> None:
     place = f"MASTER_ADDR=10.77.0.1 MASTER_PORT={PORT} WORLD_SIZE=2 GENMETRICS_RANK_TIMEOUT=2"
     worker = f"{sys.executable} {HERE / 'failing_worker.py'} {tmp_path} unplugged"
     commands = [f"{place} RANK={rank} {worker}" for rank in (0, 1)]
-    (ended,) = run_together([[*HOSTS, *commands, "6"]], [environment()], 60)
+    (ended,) = run_together([[*HOSTS, *commands, f"{tmp_path}/seen-1.json"]], [environment()], 60)
     assert ended.code == 0, ended.log
     first, second = (json.loads((tmp_path / f"seen-{rank}.json").read_text()) for rank in (0, 1))
     assert first["ready"]["result"] == second["ready"]["result"]
     assert first["unplugged"]["error"] == second["unplugged"]["error"] == "DistributedError"
     assert first["unplugged"]["text"].startswith("rank 1 has given no sign for 2 s")
     assert "which rank 0 or its launcher keeps, cannot be reached any more" in second["unplugged"]["text"]
-    assert max(seen["unplugged"]["seconds"] for seen in (first, second)) < 15
+    assert max(seen["unplugged"]["seconds"] for seen in (first, second)) < 20

@@ -139,17 +139,20 @@ class SharedRun:
         if differing:
             raise UsageError(f"the ranks of one run differ: {'; '.join(differing)}. Start all ranks with the same")
 
-    def exchange(self, what: str, work: Callable[[Link], Result]) -> Result:
+    def exchange(self, what: str, work: Callable[[Link], Result], *, meet: bool = True) -> Result:
         """Wait for all ranks to come to this exchange, and do it.
 
         Args:
             what: the same on every rank.
             work: this rank's part.
+            meet: whether to meet on the board first, which makes sure that all do the same. Without it an exchange
+                costs less, and waits for the others where they are needed; for those of which there are many.
         """
         key, tag = self._next_key(), self._number * _TAGS_A_RUN + self._num_steps
 
         def meet_and_work(step: _Step[Result]) -> Result:
-            self._meet(step, key, what)
+            if meet:
+                self._meet(step, key, what)
             return work(Link(self.rank, self.count, tag % _TAGS, self.traffic))
 
         return self._finish(_Step(meet_and_work))
@@ -350,18 +353,21 @@ def _any_run(what: str) -> Iterator[SharedRun]:
         yield opened
 
 
-def over_all_ranks(what: str, work: Callable[[Link], Result], alone: Callable[[], Result]) -> Result:
+def over_all_ranks(
+    what: str, work: Callable[[Link], Result], alone: Callable[[], Result], *, meet: bool = True
+) -> Result:
     """Do an exchange of all ranks, or what stands for it in a process that shares its work with none.
 
     Args:
         what: what is exchanged; the same on every rank.
         work: this rank's part.
         alone: what to do where there are no others.
+        meet: whether the ranks meet first; see ``SharedRun.exchange``. The first of a run has to.
     """
     if not is_shared():
         return alone()
     with _any_run(what) as run:
-        return run.exchange(what, work)
+        return run.exchange(what, work, meet=meet)
 
 
 def check() -> None:

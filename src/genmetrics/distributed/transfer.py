@@ -83,25 +83,31 @@ class Link:
         return tensors
 
     def broadcast(self, tensor: Tensor, owner: int) -> Tensor:
-        """The owner's tensor on the CPU, on every rank; the others give room of its shape and type, which is filled."""
-        if tensor.numel():
-            tensor = tensor.contiguous()
-            with _breaking():
-                dist.broadcast(tensor, owner, group=self._group)
-            if self.rank == owner:
-                self._traffic.sent += tensor.nbytes * (self.count - 1)
-            else:
-                self._traffic.received += tensor.nbytes
+        """The owner's tensor on the CPU, on every rank; the others give room of its shape and type, which is filled.
+
+        It goes down a tree, so that no rank sends it more than log2 of their number times.
+        """
+        if not tensor.numel():
+            return tensor
+        tensor = tensor.detach().contiguous()
+        flat = tensor.reshape(-1).view(torch.uint8)
+        place, reach = (self.rank - owner) % self.count, 1
+        while reach < self.count and place % (2 * reach) == 0:
+            reach *= 2
+        if place:
+            self._receive(flat, (place - reach + owner) % self.count)
+        while reach > 1:
+            reach //= 2
+            if place + reach < self.count:
+                self._send(flat, (place + reach + owner) % self.count)
         return tensor
 
     def all_gather(self, tensor: Tensor) -> list[Tensor]:
         """All ranks' tensors on the CPU, of one shape and type, in the order of the ranks."""
-        parts = [torch.empty_like(tensor) for _ in range(self.count)]
-        with _breaking():
-            dist.all_gather(parts, tensor.contiguous(), group=self._group)
-        self._traffic.sent += tensor.nbytes * (self.count - 1)
-        self._traffic.received += tensor.nbytes * (self.count - 1)
-        return parts
+        return [
+            self.broadcast(tensor if owner == self.rank else torch.empty_like(tensor), owner)
+            for owner in range(self.count)
+        ]
 
     def _send(self, tensor: Tensor, to: int) -> None:
         with _breaking():
