@@ -156,10 +156,20 @@ def refusals(rank: int, world_size: int) -> dict[str, str]:
 
 def main(rank: int, world_size: int, folder: Path) -> None:
     """Everything, once."""
-    os.environ[LIMIT] = "0"
     if world_size > 1:
         store = dist.FileStore(str(folder / f"store-{world_size}"), world_size)
         dist.init_process_group("gloo", store=store, rank=rank, world_size=world_size, timeout=timedelta(seconds=60))
+    # As a command does it: else every exchange is a run of its own.
+    with distributed.shared_run("spread banks"):
+        found = everything(rank, world_size)
+    (folder / f"found-{rank}-of-{world_size}.json").write_text(json.dumps(found))
+    if world_size > 1:
+        dist.destroy_process_group()
+
+
+def everything(rank: int, world_size: int) -> dict[str, Any]:
+    """All results by name."""
+    os.environ[LIMIT] = "0"
     counter = Counter()
     found: dict[str, Any] = {"results": {}}
     with mock.patch.object(exchange.Ranks, "from_owner", counter.counted(exchange.Ranks.from_owner)):
@@ -177,9 +187,7 @@ def main(rank: int, world_size: int, folder: Path) -> None:
     found["refusals"] = refusals(rank, world_size)
     os.environ[LIMIT] = "1G"
     found["in memory"] = {name: computed(name, "even", rank, world_size) for name in NAMES}
-    (folder / f"found-{rank}-of-{world_size}.json").write_text(json.dumps(found))
-    if world_size > 1:
-        dist.destroy_process_group()
+    return found
 
 
 if __name__ == "__main__":
