@@ -75,6 +75,8 @@ def build_command(
             show_default=False,
         ),
     ] = None,
+    engine: options.RunBy = "local",
+    ray_actors: options.RayActors = None,
     no_cache: options.NoCache = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -87,6 +89,7 @@ def build_command(
         from genmetrics import distributed
         from genmetrics.engine.describe import by_sides, needs_in_file
         from genmetrics.engine.evaluate import compute_stats
+        from genmetrics.engine.options import RayOptions
         from genmetrics.files import check_writable
         from genmetrics.stats.formats import check_can_hold, check_name, holds_moments_alone, save_as
 
@@ -95,7 +98,7 @@ def build_command(
         metrics = metrics or ("fid" if holds_moments_alone(output) else "fid,kid")
         cut = options.parse_shard(shard)
         check_can_hold(output, needs_in_file(metrics, extractor, crop))
-        joined = distributed.join_from_environment(options.backend_of(device))
+        joined = engine == "local" and distributed.join_from_environment(options.backend_of(device))
         first = distributed.current_shard().index == 0
         try:
             with showing_progress(quiet or not first) as progress:
@@ -118,6 +121,8 @@ def build_command(
                     labels=options.parse_labels(labels or []),
                     cache=not no_cache,
                     shard=cut,
+                    engine=engine,
+                    ray_options=None if ray_actors is None else RayOptions(actors=ray_actors),
                     progress=progress,
                 )
         finally:
