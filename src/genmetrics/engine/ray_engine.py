@@ -30,6 +30,7 @@ from genmetrics.engine.image_pass import skipped_note, transparency_note
 from genmetrics.engine.options import Options, RayOptions
 from genmetrics.engine.run import OpenedSet, iter_stats_of, open_for_stats
 from genmetrics.errors import DependencyError, GenmetricsError, GenmetricsWarning, UsageError
+from genmetrics.sources.remote import shown
 from genmetrics.stats.io import load_own, save_stats
 from genmetrics.stats.merge import merge_stats
 from genmetrics.stats.stats import Stats
@@ -67,10 +68,17 @@ class _Job:
 
 
 class _Board:
-    """An actor: how many images of each share are done."""
+    """An actor: how often each share was begun, and how many of its images are done."""
 
     def __init__(self) -> None:
         self._done: dict[int, int] = {}
+        self._begun: dict[int, int] = {}
+
+    def begin(self, unit: int) -> int:
+        """How often a share has been begun, this time included."""
+        self._done[unit] = 0
+        self._begun[unit] = self._begun.get(unit, 0) + 1
+        return self._begun[unit]
 
     def tell(self, unit: int, done: int) -> None:
         """Write down how far a share is; one that is begun again begins at zero."""
@@ -98,6 +106,14 @@ class _Reader:
             raise _Told(pickle.dumps(error)) from None
 
     def _read(self, unit: int, options: Options) -> Stats:
+        # Ray itself would begin a share that ends its process again and again.
+        begun = _ray().get(self._job.board.begin.remote(unit))
+        if begun > 1 + _MOST_RETRIES:
+            raise GenmetricsError(
+                f"share {unit}/{self._job.units} of '{shown(self._job.source)}' ended its process "
+                f"{begun - 1} times (out of memory?); lower --batch-size or --workers, or find the image with "
+                f"'genmetrics stats build … --shard {unit}/{self._job.units}'"
+            )
         if self._opened is None:
             self._opened = open_for_stats(self._job.source, self._job.metrics, options)
             self._check_same(self._opened)
@@ -120,8 +136,8 @@ class _Reader:
         chosen = choose(opened.source, options.num, options.seed)
         if set_identity(opened.source, chosen, options.shard) != self._job.identity:
             raise UsageError(
-                f"'{self._job.source}' is another set on machine {_ray().util.get_node_ip_address()} than where the "
-                "run was started; give a path that all machines share, or the address of an object store"
+                f"'{shown(self._job.source)}' is another set on a machine ({_ray().util.get_node_ip_address()}) "
+                "than where the run was started; give a path that all machines share, or the address of an object store"
             )
 
 
@@ -216,6 +232,7 @@ def _ray() -> Any:
         DependencyError: if it is not installed.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
         ray = importlib.import_module("ray")
@@ -277,8 +294,6 @@ def _rows(ray: Any, job: _Job, options: RayOptions) -> Any:
         compute=ray.data.ActorPoolStrategy(min_size=least, max_size=most, max_tasks_in_flight_per_actor=2),
         num_cpus=cpus,
         num_gpus=gpus,
-        max_restarts=-1,
-        max_task_retries=_MOST_RETRIES,
     )
     left = job.units
     while left > 1:
