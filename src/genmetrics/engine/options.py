@@ -117,8 +117,8 @@ class RayOptions:
     """
 
     actors: int | None = None
-    cpus: float | None = None
-    gpus: float | None = None
+    cpus: float | int | None = None
+    gpus: float | int | None = None
     images_per_unit: int = 2048
 
     def __post_init__(self) -> None:

@@ -311,20 +311,20 @@ def _merged(found: Sequence[bytes]) -> Stats:
     return stats[0] if len(stats) == 1 else merge_stats(stats)
 
 
-def _fitting(ray: Any, cpus: float, gpus: float) -> int:
+def _fitting(ray: Any, cpus: float | int, gpus: float | int) -> int:
     """How many readers the cluster has room for now, with a little left for merging."""
     there = ray.cluster_resources()
     by_cpu = (there.get("CPU", 1.0) - 0.5) // cpus if cpus else float("inf")
     return int(max(1, min(by_cpu, there.get("GPU", 0.0) // gpus if gpus else float("inf"))))
 
 
-def _gpus(ray: Any, device: str) -> float:
+def _gpus(ray: Any, device: str) -> int:
     if device.startswith("cuda"):
         return 1
     return 1 if device == "auto" and ray.cluster_resources().get("GPU", 0) >= 1 else 0
 
 
-def _cpus(ray: Any, workers: int | None) -> float:
+def _cpus(ray: Any, workers: int | None) -> int:
     """Cores of a reader: as many as it has decoding threads, or four, and half of a small machine."""
     if workers:
         return workers

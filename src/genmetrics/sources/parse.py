@@ -214,6 +214,7 @@ def _open_path(path: Path) -> ImageSource:
 
 def _kind_of_pattern(pattern: str) -> str:
     first = expand(pattern, "a tar archive")[0]
+    assert isinstance(first, Path)  # addresses are told by their names
     kind = "folder" if extension(first.name) in IMAGE_EXTENSIONS else _kind_of(first)
     if kind not in _MANY_FILES:
         raise SourceError(

@@ -36,7 +36,18 @@ _PACKAGES = {
     "https": "aiohttp",
 }
 #: What a store says of the content of a file, whichever it has.
-_TAGS = ("ETag", "etag", "md5Hash", "md5", "sha256", "blob_id", "checksum", "LastModified", "last_modified", "mtime")
+_TAGS: tuple[str, ...] = (
+    "ETag",
+    "etag",
+    "md5Hash",
+    "md5",
+    "sha256",
+    "blob_id",
+    "checksum",
+    "LastModified",
+    "last_modified",
+    "mtime",
+)
 _TAGS += ("created", "updated", "generation", "Last-Modified")
 _BLOCK = 2**20
 
@@ -134,9 +145,10 @@ class RemotePath:
         except FileNotFoundError:
             raise FileNotFoundError(f"'{self}' does not exist") from None
         except Exception as error:
-            text = str(error).replace(self.key, self.address)
+            # What a library says of a signed address may hold the signature, whole or in parts.
+            text = f"{type(error).__name__}: {error}" if self.key in self.address else type(error).__name__
             text = re.sub(r"\?[^\s'\"]*", "?…", re.sub(r"//[^/@\s]+@", "//", text))
-            raise OSError(f"'{self}' cannot be read: {type(error).__name__}: {text}") from None
+            raise OSError(f"'{self}' cannot be read: {text}") from None
 
 
 class _Ranges(io.RawIOBase):

@@ -55,7 +55,7 @@ class Table(ABC):
     notes: tuple[str, ...] = ()
 
     @property
-    def folders(self) -> tuple[AnyPath, ...]:
+    def folders(self) -> tuple[Path, ...]:
         """The folders in which files lie that rows may name in place of holding bytes; none for files from anywhere."""
         return ()
 

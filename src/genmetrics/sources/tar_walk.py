@@ -18,7 +18,7 @@ from tarfile import EmptyHeaderError, EOFHeaderError  # type: ignore[attr-define
 from typing import Any, cast
 
 from genmetrics.errors import SourceError
-from genmetrics.sources.remote import AnyPath
+from genmetrics.sources.remote import AnyPath, RemotePath
 
 __all__ = ["TarWalk", "is_compressed", "tar_errors"]
 
@@ -113,4 +113,5 @@ class TarWalk:
         opener = _opener(self._path)
         if opener is None:
             return self._path.open("rb")
-        return cast("io.BufferedIOBase", opener(self._path.open("rb"), "rb"))
+        given = self._path.open("rb") if isinstance(self._path, RemotePath) else self._path
+        return cast("io.BufferedIOBase", opener(given, "rb"))
