@@ -36,19 +36,10 @@ _PACKAGES = {
     "https": "aiohttp",
 }
 #: What a store says of the content of a file, whichever it has.
-_TAGS: tuple[str, ...] = (
-    "ETag",
-    "etag",
-    "md5Hash",
-    "md5",
-    "sha256",
-    "blob_id",
-    "checksum",
-    "LastModified",
-    "last_modified",
-    "mtime",
+_TAGS = (
+    *("ETag", "etag", "md5Hash", "md5", "sha256", "blob_id", "checksum", "generation"),
+    *("LastModified", "last_modified", "Last-Modified", "updated", "mtime", "created"),
 )
-_TAGS += ("created", "updated", "generation", "Last-Modified")
 _BLOCK = 2**20
 
 
@@ -160,19 +151,24 @@ class _Ranges(io.RawIOBase):
         self._position = 0
 
     def readable(self) -> bool:
+        """Always."""
         return True
 
     def seekable(self) -> bool:
+        """Always."""
         return True
 
     def tell(self) -> int:
+        """Where the next byte is read."""
         return self._position
 
     def seek(self, offset: int, whence: int = 0) -> int:
+        """Move there; nothing is read."""
         self._position = offset + (0, self._position, self._size)[whence]
         return self._position
 
     def readinto(self, buffer: Any) -> int:
+        """Read what one request gives."""
         data = self._path.read(self._position, min(len(buffer), self._size - self._position))
         buffer[: len(data)] = data
         self._position += len(data)
