@@ -12,7 +12,7 @@ import torch
 
 import genmetrics as gm
 from genmetrics.engine.options import RayOptions
-from genmetrics.errors import BadImageError, DependencyError, UsageError
+from genmetrics.errors import BadImageError, DependencyError, GenmetricsError, UsageError
 from genmetrics.stats.stats import Stats
 from genmetrics.types import Shard
 
@@ -109,9 +109,18 @@ def test_a_share_whose_process_dies_counts_once(image_folder, tmp_path):
     folder, mark = str(image_folder(12, 24, 20, 2)), tmp_path / "died"
     (tmp_path / "net.py").write_text(_DEADLY.format(mark=str(mark), always=False, parent=os.getpid()))
     options = {**_SET, "extractor": f"python:{tmp_path}/net.py:Net"}
-    there = gm.compute_stats(folder, ["fd"], engine="ray", ray_options=_UNITS, **options)
+    there = gm.compute_stats(folder, ["fid"], engine="ray", ray_options=_UNITS, **options)
     assert mark.exists()
-    _same(gm.compute_stats(folder, ["fd"], **options), there)
+    _same(gm.compute_stats(folder, ["fid"], **options), there)
+
+
+@pytest.mark.slow
+def test_a_share_that_always_ends_its_process_ends_the_run(image_folder, tmp_path):
+    mark = str(tmp_path / "died")
+    (tmp_path / "net.py").write_text(_DEADLY.format(mark=mark, always=True, parent=os.getpid()).replace("== 4", ">= 2"))
+    options = {**_SET, "extractor": f"python:{tmp_path}/net.py:Net"}
+    with pytest.raises(GenmetricsError, match=r"share 0/1 of '.*' ended its process 4 times"):
+        gm.compute_stats(str(image_folder(3, 24, 20, 6)), ["fid"], engine="ray", ray_options=_UNITS, **options)
 
 
 def test_bad_images_under_both_policies(image_folder):

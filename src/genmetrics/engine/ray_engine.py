@@ -68,11 +68,20 @@ class _Job:
 
 
 class _Board:
-    """An actor: how often each share was begun, and how many of its images are done."""
+    """An actor: how often each share was begun, how many of its images are done, and our first error, pickled."""
 
     def __init__(self) -> None:
         self._done: dict[int, int] = {}
         self._begun: dict[int, int] = {}
+        self._error: bytes | None = None
+
+    def fail(self, error: bytes) -> None:
+        """Keep the first error."""
+        self._error = self._error or error
+
+    def error(self) -> bytes | None:
+        """The first error, if there was one."""
+        return self._error
 
     def begin(self, unit: int) -> int:
         """How often a share has been begun, this time included."""
@@ -103,7 +112,9 @@ class _Reader:
         try:
             return {"stats": [_to_bytes(self._read(unit, options))]}
         except GenmetricsError as error:
-            raise _Told(pickle.dumps(error)) from None
+            # Of an exception Ray keeps the text alone; what is raised here ends the run.
+            _ray().get(self._job.board.fail.remote(pickle.dumps(error)))
+            raise
 
     def _read(self, unit: int, options: Options) -> Stats:
         # Ray itself would begin a share that ends its process again and again.
@@ -139,10 +150,6 @@ class _Reader:
                 f"'{shown(self._job.source)}' is another set on a machine ({_ray().util.get_node_ip_address()}) "
                 "than where the run was started; give a path that all machines share, or the address of an object store"
             )
-
-
-class _Told(Exception):
-    """One of our errors on its way out of an actor, pickled so that none of its fields is lost."""
 
 
 def units_of(count: int, images_per_unit: int) -> int:
@@ -199,7 +206,11 @@ def iter_compute_stats_on_ray(
             if thread.is_alive():
                 yield Progress("ref", min(ray.get(board.total.remote()), chosen.count), chosen.count, message)
         if failed:
-            raise _ours(failed[0]) from failed[0]
+            told = ray.get(board.error.remote())
+            if told is None:
+                raise failed[0]
+            error: GenmetricsError = pickle.loads(told)
+            raise error
         stats = _merged(found)
     yield Progress("ref", chosen.count, chosen.count, message)
     side = _with_counts(stats.side, options)
@@ -362,21 +373,3 @@ def _with_counts(side: SideRecord, options: Options) -> SideRecord:
     if side.skipped:
         notes += (skipped_note(len(side.skipped)),)
     return replace(side, notes=notes)
-
-
-def _ours(error: BaseException) -> BaseException:
-    """The error of ours inside one of Ray's; else one that says what Ray says."""
-    seen: list[BaseException] = []
-    waiting: list[object] = [error]
-    while waiting:
-        found = waiting.pop(0)
-        if not isinstance(found, BaseException) or any(found is known for known in seen):
-            continue
-        if isinstance(found, _Told):
-            ours: GenmetricsError = pickle.loads(found.args[0])
-            return ours
-        if isinstance(found, GenmetricsError):
-            return found
-        seen.append(found)
-        waiting += [found.__cause__, found.__context__, getattr(found, "cause", None)]
-    return error
