@@ -13,6 +13,7 @@ __all__ = [
     "BackendChoice",
     "BadImagePolicy",
     "DecodePolicy",
+    "Engine",
     "ExtractorInfo",
     "ExtractorRecord",
     "Fingerprint",
@@ -41,6 +42,7 @@ BackendChoice = Literal["auto", "openvino", "torch", "reference"]
 AlphaPolicy = Literal["drop", "white", "black"]
 BadImagePolicy = Literal["error", "skip"]
 DecodePolicy = Literal["pillow", "gpu"]
+Engine = Literal["local", "ray"]
 Stage = Literal["gen", "ref"]
 
 

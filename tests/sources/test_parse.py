@@ -139,7 +139,8 @@ def test_an_unknown_prefix() -> None:
 
 def test_an_address() -> None:
     assert error("https://x.org/a.zip") == (
-        "'https://x.org/a.zip' is an address, expected something on this machine; download it first"
+        "'https://x.org/a.zip': from an address expected a folder of images, or .tar, .parquet or .arrow files; "
+        "download others first"
     )
 
 

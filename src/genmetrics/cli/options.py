@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from genmetrics.types import AlphaPolicy, BackendChoice, BadImagePolicy, DecodePolicy, Precision, Shard, Stage
+from genmetrics.types import AlphaPolicy, BackendChoice, BadImagePolicy, DecodePolicy, Engine, Precision, Shard, Stage
 
 __all__ = [
     "Alpha",
@@ -23,7 +23,9 @@ __all__ = [
     "Num",
     "OnBadImage",
     "Quiet",
+    "RayActors",
     "Resume",
+    "RunBy",
     "Seed",
     "Weights",
     "Workers",
@@ -48,6 +50,21 @@ Weights = Annotated[
         "--weights",
         metavar="[EXTRACTOR=]PATH",
         help="A weight file in place of the published one; may be given again for another extractor.",
+        show_default=False,
+    ),
+]
+RunBy = Annotated[
+    Engine,
+    typer.Option(
+        "--engine", metavar="local|ray", help="What reads the images: this process, or the actors of a Ray cluster."
+    ),
+]
+RayActors = Annotated[
+    int | None,
+    typer.Option(
+        "--ray-actors",
+        metavar="N",
+        help="With --engine ray: how many actors read. [default: what the cluster has room for]",
         show_default=False,
     ),
 ]

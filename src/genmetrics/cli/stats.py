@@ -76,6 +76,8 @@ def build_command(
             show_default=False,
         ),
     ] = None,
+    engine: options.RunBy = "local",
+    ray_actors: options.RayActors = None,
     no_cache: options.NoCache = False,
     resume: options.Resume = False,
     quiet: options.Quiet = False,
@@ -91,6 +93,7 @@ def build_command(
         with among_ranks("genmetrics stats build", device) as first:
             from genmetrics.engine.describe import by_sides, needs_in_file
             from genmetrics.engine.evaluate import compute_stats
+            from genmetrics.engine.options import RayOptions
             from genmetrics.files import check_writable
             from genmetrics.stats.formats import check_can_hold, check_name, holds_moments_alone, save_as
 
@@ -121,6 +124,8 @@ def build_command(
                     cache=not no_cache,
                     resume=checkpoints,
                     shard=cut,
+                    engine=engine,
+                    ray_options=None if ray_actors is None else RayOptions(actors=ray_actors),
                     progress=progress,
                 )
         if not first:

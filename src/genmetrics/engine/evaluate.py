@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from genmetrics import distributed
 from genmetrics.engine.hints import naming_another_network
-from genmetrics.engine.options import Options, told_alike
+from genmetrics.engine.options import Options, RayOptions, told_alike
 from genmetrics.engine.plan import make_plan
 from genmetrics.engine.run import iter_compute_stats, iter_evaluate
 from genmetrics.engine.sides import SourceLike
@@ -17,7 +17,17 @@ from genmetrics.extractors import EXTRACTORS
 from genmetrics.report.report import Report
 from genmetrics.sources.captions import CaptionsLike
 from genmetrics.stats.stats import Stats
-from genmetrics.types import AlphaPolicy, BackendChoice, BadImagePolicy, DecodePolicy, Precision, Progress, Shard, Stage
+from genmetrics.types import (
+    AlphaPolicy,
+    BackendChoice,
+    BadImagePolicy,
+    DecodePolicy,
+    Engine,
+    Precision,
+    Progress,
+    Shard,
+    Stage,
+)
 
 __all__ = ["compute_stats", "drive", "evaluate", "weights_by_extractor"]
 
@@ -136,6 +146,8 @@ def compute_stats(
     cache: bool = Options.cache,
     resume: Path | str | None = Options.resume,
     shard: Shard = _WHOLE,
+    engine: Engine = "local",
+    ray_options: RayOptions | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Stats:
     """Compute once all that the given metrics need of an image set, on either side.
@@ -165,6 +177,8 @@ def compute_stats(
             They stay there; remove the folder when the result is safe. None for no checkpoints. See docs/resume.md.
         shard: which share of the images to read, where others are read elsewhere; ``Stats.merge`` puts the
             statistics of all shares together.
+        engine: ``local``, or ``ray`` for the actors of a Ray cluster: the one at hand, else one of this machine alone.
+        ray_options: how many actors read and what each takes; see ``genmetrics.engine.options.RayOptions``.
         progress: called with each progress record.
 
     Raises:
@@ -191,7 +205,17 @@ def compute_stats(
     )
     distributed.agree(told_alike(metrics, options))
     with naming_another_network(metrics, extractor, has_reference=True):
-        return drive(iter_compute_stats(source, metrics, options), progress)
+        if engine == "local" and ray_options is None:
+            return drive(iter_compute_stats(source, metrics, options), progress)
+        if engine != "ray":
+            raise UsageError(
+                f"engine {engine!r}: expected 'local' or 'ray'"
+                if engine != "local"
+                else "ray_options were given without engine='ray' (--ray-actors without --engine ray); give both"
+            )
+        from genmetrics.engine.ray_engine import iter_compute_stats_on_ray
+
+        return drive(iter_compute_stats_on_ray(source, metrics, options, ray_options or RayOptions()), progress)
 
 
 def weights_by_extractor(

@@ -29,7 +29,7 @@ from genmetrics.sources.loader import default_workers
 from genmetrics.stats.stats import Stats
 from genmetrics.types import Need, Progress, Shard, SideRecord, SkippedImage, Stage
 
-__all__ = ["SEGMENT_BATCHES", "device_decoder", "read_source"]
+__all__ = ["SEGMENT_BATCHES", "device_decoder", "read_source", "skipped_note", "transparency_note"]
 
 #: So many batches are a segment, at whose end a checkpoint may be: far more than what is lost by waiting there.
 SEGMENT_BATCHES = 32
@@ -161,14 +161,14 @@ def read_source(
         _check_complete(source, chosen, options.shard, content.num_samples, len(all_skipped))
     notes = list(dict.fromkeys(note for share in shares for note in share.notes))
     if transparent:
-        notes.append(_transparency_note(transparent, content.num_samples, options))
+        notes.append(transparency_note(transparent, content.num_samples, options))
         if options.alpha == "drop":
             warnings.warn(f"'{message}': {notes[-1]}", GenmetricsWarning, stacklevel=2)
     if spec.decoder is not None and by_device:
         notes.append(f"{by_device} JPEG images were decoded by {spec.decoder.name}, {_NOT_PILLOWS}")
         warnings.warn(f"'{message}': {notes[-1]}", GenmetricsWarning, stacklevel=2)
     if all_skipped:
-        notes.append(f"{len(all_skipped)} images could not be read and were left out")
+        notes.append(skipped_note(len(all_skipped)))
     if chosen.record is not None:
         notes.append(selection_note(chosen.record))
     if 0 < labels.num_samples < content.num_samples:
@@ -240,7 +240,13 @@ def _check_complete(source: ImageSource, chosen: Chosen, shard: Shard, done: int
         )
 
 
-def _transparency_note(transparent: int, total: int, options: Options) -> str:
+def skipped_note(number: int) -> str:
+    """What a person reads of images that were left out."""
+    return f"{number} images could not be read and were left out"
+
+
+def transparency_note(transparent: int, total: int, options: Options) -> str:
+    """What a person reads of images with transparency."""
     if options.alpha == "drop":
         done = (
             "was dropped, and the colours hidden behind it count, as in the published protocols; "

@@ -19,7 +19,7 @@ from genmetrics.types import AlphaPolicy, BackendChoice, BadImagePolicy, DecodeP
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Options", "told_alike"]
+__all__ = ["Options", "RayOptions", "told_alike"]
 
 # A GPU needs many images to be busy; a CPU none beyond a few for each core, and they take memory.
 _ON_CPU, _ON_CUDA = 32, 128
@@ -121,6 +121,32 @@ def told_alike(metrics: Sequence[str] | str | None, options: Options) -> dict[st
         if setting.name not in _OWN:
             told[setting.name] = str(sorted(value.items()) if isinstance(value, Mapping) else value)
     return told
+
+
+@dataclass(frozen=True)
+class RayOptions:
+    """How a Ray cluster is used.
+
+    Attributes:
+        actors: how many processes read; None takes what the cluster has room for, and grows to that.
+        cpus: cores that each of them takes; None takes ``workers``, else 4, and of a small cluster half.
+        gpus: GPUs that each of them takes, or a part of one; None takes 1 where there are any and the device allows.
+        images_per_unit: how many images are read, and after a failure read again, at once.
+    """
+
+    actors: int | None = None
+    cpus: float | int | None = None
+    gpus: float | int | None = None
+    images_per_unit: int = 2048
+
+    def __post_init__(self) -> None:
+        if self.actors is not None:
+            _check_number("actors", self.actors, 1, None)
+        _check_number("images_per_unit", self.images_per_unit, 1, None)
+        if self.cpus is not None and not self.cpus > 0:
+            raise UsageError(f"cpus {self.cpus}: expected more than 0")
+        if self.gpus is not None and not self.gpus >= 0:
+            raise UsageError(f"gpus {self.gpus}: expected 0 or more")
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import time
-from pathlib import Path
 from typing import NamedTuple
 
 from genmetrics.errors import SourceError
+from genmetrics.sources.remote import AnyPath
 from genmetrics.types import Fingerprint
 
 __all__ = ["FileState", "SetDigest", "file_state", "require_unchanged"]
@@ -31,7 +31,7 @@ class FileState(NamedTuple):
     inode: int
 
 
-def file_state(path: Path) -> FileState:
+def file_state(path: AnyPath) -> FileState:
     """The state of a file, links followed.
 
     Call it before the content is read: content that changes in between is then known by a state that no file
@@ -48,7 +48,7 @@ def file_state(path: Path) -> FileState:
     return FileState(found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
 
 
-def require_unchanged(path: Path, state: FileState) -> None:
+def require_unchanged(path: AnyPath, state: FileState) -> None:
     """Raise an error if a file is not as it was when it was opened, so that what is known of it does not hold.
 
     Args:
@@ -77,11 +77,11 @@ class SetDigest:
         self.add(len(data))
         self._digest.update(data)
 
-    def add_state(self, path: Path) -> None:
+    def add_state(self, path: AnyPath) -> None:
         """Add the state that a file is in now; one that has gone is written down as such."""
         self.add(*(_state_or_none(path) or ("unreadable",)))
 
-    def add_file(self, name: str, path: Path) -> None:
+    def add_file(self, name: str, path: AnyPath) -> None:
         """Add a file by its name and the state that it is in now."""
         self.add(name)
         self.add_state(path)
@@ -95,7 +95,7 @@ class SetDigest:
         return Fingerprint(kind, description, self.hexdigest())
 
 
-def _state_or_none(path: Path) -> FileState | None:
+def _state_or_none(path: AnyPath) -> FileState | None:
     try:
         return file_state(path)
     except OSError:

@@ -87,7 +87,8 @@ def _local_splits(name: str) -> Mapping[str, Sequence[Path]]:
     """The files of each split; what has no splits is one without a name."""
     path = Path(name).expanduser()
     if not path.is_dir():
-        return {"": expand(name, "a parquet or arrow file")}
+        # No address comes here, so that all of them are paths of this machine.
+        return {"": [file for file in expand(name, "a parquet or arrow file") if isinstance(file, Path)]}
     if (path / _SPLITS).is_file():
         return {split: _saved_files(path / split) for split in _from_json(path / _SPLITS, "splits")}
     if is_saved_dataset(path):

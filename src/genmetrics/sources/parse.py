@@ -28,6 +28,8 @@ from genmetrics.sources.named import is_dataset_text, open_dataset
 from genmetrics.sources.names import IMAGE_EXTENSIONS, extension
 from genmetrics.sources.object_kinds import kind_of
 from genmetrics.sources.patterns import expand, is_pattern
+from genmetrics.sources.remote import is_remote, shown
+from genmetrics.sources.remote_folder import RemoteFolderSource
 
 __all__ = ["open_source"]
 
@@ -41,6 +43,13 @@ _NO_IMAGES = {
     ".pkl": "pickled Python objects: statistics or a network",
     ".pickle": "pickled Python objects: statistics or a network",
 }
+#: The kinds that are read from an address, and the names of their files.
+_REMOTE = ("folder", "tar", "wds", "parquet", "arrow")
+_REMOTE_NAMES = (
+    ((".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz"), "tar"),
+    ((".parquet",), "parquet"),
+    ((".arrow",), "arrow"),
+)
 #: The kinds of which a pattern may name many files.
 _MANY_FILES = ("tar", "parquet", "arrow")
 
@@ -109,6 +118,9 @@ def _open_text(text: str, kind: str | None, given: Mapping[str, Any]) -> ImageSo
         raise SourceError("the source is an empty text, expected a path such as 'samples/'")
     if kind is not None:
         return _open_kind(kind, text, given)
+    if is_remote(text):
+        _refuse_range(f"'{shown(text)}'", given)
+        return _open_remote(text)
     exists = Path(text).exists()
     if is_dataset_text(text):
         _refuse_range(f"dataset '{text}'", given)
@@ -130,13 +142,25 @@ def _open_text(text: str, kind: str | None, given: Mapping[str, Any]) -> ImageSo
     if exists:
         _refuse_range(f"'{text}'", given)
         return _open_path(Path(text))
-    if rest.startswith("//"):
-        raise SourceError(f"'{text}' is an address, expected something on this machine; download it first")
     prefixes = [info.kind for info in SOURCES.entries() if info.takes == "text"]
     raise SourceError(
         f"'{text}': unknown source kind or dataset '{prefix}', and no such file exists; "
         f"{did_you_mean(prefix, [*prefixes, *DATASETS])}"
     )
+
+
+def _open_remote(address: str) -> ImageSource:
+    """What is at an address, by its name, and by what it is where the name does not say."""
+    name = (address if is_pattern(address) else shown(address)).lower()
+    for suffixes, kind in _REMOTE_NAMES:
+        if name.endswith(suffixes):
+            return _open_kind(kind, address)
+    if is_pattern(address) or extension(name) in (".zip", ".npz", ".npy", *_NO_IMAGES):
+        raise SourceError(
+            f"'{shown(address)}': from an address expected a folder of images, or .tar, .parquet or .arrow files; "
+            "download others first"
+        )
+    return RemoteFolderSource(address)
 
 
 def _refuse_bare_parameters(text: str) -> None:
@@ -149,6 +173,13 @@ def _refuse_bare_parameters(text: str) -> None:
 
 def _open_kind(kind: str, text: str, given: Mapping[str, Any] = MappingProxyType({})) -> ImageSource:
     info = SOURCES.get(kind)
+    if is_remote(text) and kind not in _REMOTE:
+        raise SourceError(
+            f"'{kind}:{shown(text)}': {kind} sources are read on this machine only; from an address expected one of "
+            f"{', '.join(_REMOTE)}: download it first"
+        )
+    if is_remote(text) and kind == "folder":
+        return RemoteFolderSource(text)
     if info.takes == "object":
         raise UsageError(f"'{kind}' takes {info.summary}, not the text '{text}'; give it from Python")
     if not text:
@@ -183,6 +214,7 @@ def _open_path(path: Path) -> ImageSource:
 
 def _kind_of_pattern(pattern: str) -> str:
     first = expand(pattern, "a tar archive")[0]
+    assert isinstance(first, Path)  # addresses are told by their names
     kind = "folder" if extension(first.name) in IMAGE_EXTENSIONS else _kind_of(first)
     if kind not in _MANY_FILES:
         raise SourceError(

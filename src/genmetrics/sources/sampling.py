@@ -6,9 +6,9 @@ Raw formats have them: the ``.bmp`` images, or the arrays, of two checkpoints of
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from genmetrics.sources.file_state import SetDigest
+from genmetrics.sources.remote import AnyPath
 
 __all__ = ["SAMPLE_BYTES", "add_blocks", "add_files", "evenly_spaced"]
 
@@ -25,7 +25,7 @@ def evenly_spaced(total: int, files: int = 1) -> tuple[int, ...]:
     return tuple(index * (total - 1) // max(1, most - 1) for index in range(most))
 
 
-def add_files(digest: SetDigest, files: Sequence[tuple[str, Path]]) -> None:
+def add_files(digest: SetDigest, files: Sequence[tuple[str, AnyPath]]) -> None:
     """Add the name and size of each file, and the beginnings of some; one that has gone is written down as such."""
     for name, path in files:
         digest.add(name, _size(path))
@@ -33,7 +33,7 @@ def add_files(digest: SetDigest, files: Sequence[tuple[str, Path]]) -> None:
         _add_part(digest, files[index][1], 0)
 
 
-def add_blocks(digest: SetDigest, paths: Sequence[Path]) -> None:
+def add_blocks(digest: SetDigest, paths: Sequence[AnyPath]) -> None:
     """Add blocks of large files: of one file from all over it, of many files from some of them."""
     chosen = evenly_spaced(len(paths))
     for index in chosen:
@@ -44,14 +44,14 @@ def add_blocks(digest: SetDigest, paths: Sequence[Path]) -> None:
             _add_part(digest, paths[index], place)
 
 
-def _size(path: Path) -> int | None:
+def _size(path: AnyPath) -> int | None:
     try:
         return path.stat().st_size
     except OSError:
         return None
 
 
-def _add_part(digest: SetDigest, path: Path, start: int) -> None:
+def _add_part(digest: SetDigest, path: AnyPath, start: int) -> None:
     try:
         with path.open("rb") as file:
             file.seek(start)

@@ -6,7 +6,8 @@ import os
 import struct
 import threading
 import weakref
-from pathlib import Path
+
+from genmetrics.sources.remote import AnyPath, RemotePath
 
 __all__ = ["SharedFile", "zip_data_offset"]
 
@@ -20,13 +21,18 @@ class SharedFile:
     block could end at the right time.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: AnyPath) -> None:
+        self._remote = path if isinstance(path, RemotePath) else None
+        if isinstance(path, RemotePath):
+            return
         self._descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0))
         self._lock = threading.Lock()
         weakref.finalize(self, os.close, self._descriptor)
 
     def read(self, offset: int, size: int) -> bytes:
         """``size`` bytes from ``offset``; fewer at the end of the file."""
+        if self._remote is not None:
+            return self._remote.read(offset, size)
         parts: list[bytes] = []
         while size > 0:
             part = self._read_some(offset, size)

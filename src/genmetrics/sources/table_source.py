@@ -12,6 +12,7 @@ from genmetrics.sources.file_state import SetDigest
 from genmetrics.sources.loader import Item, ItemSource
 from genmetrics.sources.names import count, some
 from genmetrics.sources.patterns import expand
+from genmetrics.sources.remote import shown
 from genmetrics.sources.tables import ArrowTable, ParquetTable, Table
 from genmetrics.types import Fingerprint
 
@@ -108,8 +109,8 @@ class ParquetSource(TableSource):
             DependencyError: if pyarrow is not installed.
             SourceError: if files are missing, damaged or hold no single column of images.
         """
-        self.description = str(path)
-        self._use(ParquetTable(expand(self.description, "a parquet file")), None, f"hf:{self.description}::COLUMN")
+        self.description = shown(str(path))
+        self._use(ParquetTable(expand(str(path), "a parquet file")), None, f"hf:{self.description}::COLUMN")
 
 
 class ArrowSource(TableSource):
@@ -127,5 +128,5 @@ class ArrowSource(TableSource):
             DependencyError: if pyarrow is not installed.
             SourceError: if files are missing, damaged or hold no single column of images.
         """
-        self.description = str(path)
-        self._use(ArrowTable(expand(self.description, "an arrow file")), None, f"hf:{self.description}::COLUMN")
+        self.description = shown(str(path))
+        self._use(ArrowTable(expand(str(path), "an arrow file")), None, f"hf:{self.description}::COLUMN")

@@ -17,6 +17,7 @@ from typing import Any
 from genmetrics.errors import DependencyError, SourceError
 from genmetrics.sources.file_state import SetDigest, file_state, require_unchanged
 from genmetrics.sources.patterns import short_names
+from genmetrics.sources.remote import AnyPath, RemotePath
 from genmetrics.sources.sampling import add_blocks
 
 __all__ = ["ArrowTable", "FileTable", "ParquetTable", "Table", "import_optional"]
@@ -93,7 +94,7 @@ class FileTable(Table):
 
     what: str
 
-    def __init__(self, paths: Sequence[Path]) -> None:
+    def __init__(self, paths: Sequence[AnyPath]) -> None:
         """Read the heads of the files.
 
         Raises:
@@ -121,11 +122,11 @@ class FileTable(Table):
         self._names = short_names(self._paths)
 
     @abstractmethod
-    def _read_head(self, path: Path) -> tuple[Any, tuple[int, ...]]:
+    def _read_head(self, path: AnyPath) -> tuple[Any, tuple[int, ...]]:
         """The schema, and the number of rows in each part of a file."""
 
     @abstractmethod
-    def _read_parts(self, path: Path, column: str, parts: Sequence[int]) -> Iterator[Any]:
+    def _read_parts(self, path: AnyPath, column: str, parts: Sequence[int]) -> Iterator[Any]:
         """The values of a column in some parts of a file, in chunks that do not cross parts."""
 
     def __len__(self) -> int:
@@ -172,7 +173,7 @@ class FileTable(Table):
         return True
 
     @contextmanager
-    def _errors(self, path: Path) -> Iterator[None]:
+    def _errors(self, path: AnyPath) -> Iterator[None]:
         arrow = import_optional("pyarrow")
         try:
             yield
@@ -188,13 +189,13 @@ class ParquetTable(FileTable):
 
     what = "a parquet file"
 
-    def _read_head(self, path: Path) -> tuple[Any, tuple[int, ...]]:
-        with import_optional("pyarrow.parquet").ParquetFile(path) as file:
+    def _read_head(self, path: AnyPath) -> tuple[Any, tuple[int, ...]]:
+        with import_optional("pyarrow.parquet").ParquetFile(_readable(path)) as file:
             groups = range(file.metadata.num_row_groups)
             return file.schema_arrow, tuple(file.metadata.row_group(group).num_rows for group in groups)
 
-    def _read_parts(self, path: Path, column: str, parts: Sequence[int]) -> Iterator[Any]:
-        with import_optional("pyarrow.parquet").ParquetFile(path, buffer_size=_BUFFER) as file:
+    def _read_parts(self, path: AnyPath, column: str, parts: Sequence[int]) -> Iterator[Any]:
+        with import_optional("pyarrow.parquet").ParquetFile(_readable(path), buffer_size=_BUFFER) as file:
             for part in parts:
                 for batch in file.iter_batches(_ROWS, row_groups=[part], columns=[column], use_threads=False):
                     yield batch.column(column)
@@ -205,14 +206,14 @@ class ArrowTable(FileTable):
 
     what = "an arrow file"
 
-    def _read_head(self, path: Path) -> tuple[Any, tuple[int, ...]]:
+    def _read_head(self, path: AnyPath) -> tuple[Any, tuple[int, ...]]:
         with self._opened(path) as (schema, batches):
             counts = tuple(batch.num_rows for batch in batches)
         if not _is_file_format(path) and not _ends_with(path, _STREAM_END):
             self.notes += (f"'{path}' has no end mark; it may have been cut short between two batches",)
         return schema, counts
 
-    def _read_parts(self, path: Path, column: str, parts: Sequence[int]) -> Iterator[Any]:
+    def _read_parts(self, path: AnyPath, column: str, parts: Sequence[int]) -> Iterator[Any]:
         wanted = set(parts)
         with self._opened(path) as (_, batches):
             for number, batch in enumerate(batches):
@@ -220,9 +221,9 @@ class ArrowTable(FileTable):
                     yield batch.column(column)
 
     @contextmanager
-    def _opened(self, path: Path) -> Iterator[tuple[Any, Iterator[Any]]]:
+    def _opened(self, path: AnyPath) -> Iterator[tuple[Any, Iterator[Any]]]:
         arrow = import_optional("pyarrow")
-        with arrow.memory_map(str(path)) as file:
+        with arrow.PythonFile(path.open("rb")) if isinstance(path, RemotePath) else arrow.memory_map(str(path)) as file:
             if _is_file_format(path):
                 reader = arrow.ipc.open_file(file)
                 yield reader.schema, (reader.get_batch(number) for number in range(reader.num_record_batches))
@@ -231,17 +232,22 @@ class ArrowTable(FileTable):
                 yield reader.schema, iter(reader)
 
 
+def _readable(path: AnyPath) -> Any:
+    """What pyarrow opens: a path of this machine, or an open file."""
+    return path.open("rb") if isinstance(path, RemotePath) else path
+
+
 def _any_within(wanted: Sequence[int], start: int, stop: int) -> bool:
     position = bisect_left(wanted, start)
     return position < len(wanted) and wanted[position] < stop
 
 
-def _is_file_format(path: Path) -> bool:
+def _is_file_format(path: AnyPath) -> bool:
     with path.open("rb") as file:
         return file.read(6) == b"ARROW1"
 
 
-def _ends_with(path: Path, end: bytes) -> bool:
+def _ends_with(path: AnyPath, end: bytes) -> bool:
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - len(end)))
         return file.read() == end

@@ -12,6 +12,7 @@ from genmetrics.sources.loader import Item, ItemSource
 from genmetrics.sources.members import outside_note, repeated_notes, require_images
 from genmetrics.sources.names import PassedOver, count, some
 from genmetrics.sources.patterns import expand, short_names
+from genmetrics.sources.remote import shown
 from genmetrics.sources.sampling import SAMPLE_BYTES, evenly_spaced
 from genmetrics.sources.tar_shard import TarEntry, TarShard, column, sample
 from genmetrics.types import Fingerprint
@@ -44,8 +45,8 @@ class TarSource(ItemSource):
             SourceError: if archives are missing, are no tar archives, are damaged or cut short, or hold no
                 image.
         """
-        self.description = str(path)
-        paths = expand(self.description, "a tar archive")
+        self.description = shown(str(path))
+        paths = expand(str(path), "a tar archive")
         passed_over = PassedOver()
         self._shards = tuple(TarShard.read(shard, self.webdataset, passed_over) for shard in paths)
         #: What is put before a name, so that the same name in two archives is two names.

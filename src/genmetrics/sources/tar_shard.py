@@ -7,7 +7,7 @@ import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from genmetrics.errors import SourceError
@@ -16,6 +16,7 @@ from genmetrics.sources.decode import BadImage, Decoded, decode_bytes
 from genmetrics.sources.file_state import FileState, file_state, require_unchanged
 from genmetrics.sources.members import check_size, is_image, last_of_each_name, plain_name
 from genmetrics.sources.names import IMAGE_EXTENSIONS, PassedOver, extension, is_hidden
+from genmetrics.sources.remote import AnyPath
 from genmetrics.sources.shared_file import SharedFile
 from genmetrics.sources.tar_walk import TarWalk, is_compressed, tar_errors
 from genmetrics.types import AlphaPolicy
@@ -52,7 +53,7 @@ class TarShard:
         has_more: whether anything comes after the end mark.
     """
 
-    path: Path
+    path: AnyPath
     state: FileState
     compressed: bool
     entries: tuple[TarEntry, ...]
@@ -63,7 +64,7 @@ class TarShard:
     has_more: bool
 
     @classmethod
-    def read(cls, path: Path, webdataset: bool, passed_over: PassedOver) -> TarShard:
+    def read(cls, path: AnyPath, webdataset: bool, passed_over: PassedOver) -> TarShard:
         """List an archive; a compressed one is read once for that.
 
         Args:
@@ -190,7 +191,7 @@ def _label(member: tarfile.TarInfo, stream: io.BufferedIOBase) -> bytes | None:
     return stream.read(min(member.size, _MAX_LABEL_BYTES))
 
 
-def _read(stream: io.BufferedIOBase, size: int, path: Path) -> bytes:
+def _read(stream: io.BufferedIOBase, size: int, path: AnyPath) -> bytes:
     with tar_errors(path):
         return stream.read(size)
 

@@ -14,11 +14,11 @@ import tarfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from tarfile import EmptyHeaderError, EOFHeaderError  # type: ignore[attr-defined]  # missing in typeshed
 from typing import Any, cast
 
 from genmetrics.errors import SourceError
+from genmetrics.sources.remote import AnyPath, RemotePath
 
 __all__ = ["TarWalk", "is_compressed", "tar_errors"]
 
@@ -32,12 +32,12 @@ _MAGIC: tuple[tuple[int, bytes, Callable[..., Any]], ...] = (
 _CHUNK = 2**20
 
 
-def is_compressed(path: Path) -> bool:
+def is_compressed(path: AnyPath) -> bool:
     """Whether the file is compressed with gzip, bzip2 or xz."""
     return _opener(path) is not None
 
 
-def _opener(path: Path) -> Callable[..., Any] | None:
+def _opener(path: AnyPath) -> Callable[..., Any] | None:
     with path.open("rb") as file:
         start = file.read(16)
     for offset, magic, opener in _MAGIC:
@@ -47,7 +47,7 @@ def _opener(path: Path) -> Callable[..., Any] | None:
 
 
 @contextmanager
-def tar_errors(path: Path) -> Iterator[None]:
+def tar_errors(path: AnyPath) -> Iterator[None]:
     """Turn all errors of a damaged archive into a ``SourceError`` that names it."""
     try:
         yield
@@ -68,7 +68,7 @@ class TarWalk:
         has_more: after the last member: whether anything comes after the end mark.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: AnyPath) -> None:
         self._path = path
         self.has_end = False
         self.has_more = False
@@ -113,4 +113,5 @@ class TarWalk:
         opener = _opener(self._path)
         if opener is None:
             return self._path.open("rb")
-        return cast("io.BufferedIOBase", opener(self._path, "rb"))
+        given = self._path.open("rb") if isinstance(self._path, RemotePath) else self._path
+        return cast("io.BufferedIOBase", opener(given, "rb"))
