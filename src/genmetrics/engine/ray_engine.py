@@ -228,7 +228,7 @@ def _check(source: object, options: Options) -> str:
         )
     if options.resume is not None:
         raise UsageError(
-            "'--resume' goes on from checkpoints of this process, and --engine ray begins a lost share again by itself; "
+            "'--resume' goes on from checkpoints of this process, and --engine ray does a lost share again by itself; "
             "leave one of the two out"
         )
     if options.shard.count > 1:
