@@ -139,6 +139,8 @@ def test_what_does_not_go_together(image_folder, monkeypatch):
     folder = image_folder(4, 24, 20, 4)
     with pytest.raises(UsageError, match="leave one of the two out"):
         gm.compute_stats(folder, ["kid"], engine="ray", shard=Shard(0, 2), **_SET)
+    with pytest.raises(UsageError, match="--engine ray does a lost share again by itself"):
+        gm.compute_stats(folder, ["kid"], engine="ray", resume=folder.parent / "run", **_SET)
     with pytest.raises(UsageError, match="was given a list, which is on no machine but in this process"):
         gm.compute_stats([folder], ["kid"], engine="ray", **_SET)
     with pytest.raises(UsageError, match="without engine='ray'"):
