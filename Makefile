@@ -60,6 +60,7 @@ check: $(VENV)/.installed-dev
 	$(BIN)/python tools/check_changelog.py
 	$(BIN)/python tools/make_protocols.py --check
 	$(BIN)/python benchmarks/make_table.py --check
+	$(BIN)/python benchmarks/scale_page.py --check
 
 protocols: $(VENV)/.installed
 	$(BIN)/python tools/make_protocols.py

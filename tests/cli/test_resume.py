@@ -94,10 +94,14 @@ def test_an_evaluation_is_resumed_in_the_cache_folder(folder: Path, tmp_path: Pa
     # Another command has other checkpoints.
     assert killed([*arguments, "--seed", "7"], env, 0.3)
     assert len(list((cache / "resume").iterdir())) == 2
+    shown = ended([sys.executable, "-m", "genmetrics", "cache", "show"], env).stdout
+    assert f"checkpoints of 2 unfinished runs in {cache / 'resume'}" in shown
     again = ended([*arguments, "--workers", "1", "--json"], env).stdout
     without_times = [text[: text.index('"seconds"')] for text in (whole, again)]
     assert without_times[0] == without_times[1]
     assert len(list((cache / "resume").iterdir())) == 1
+    ended([sys.executable, "-m", "genmetrics", "cache", "clear", "--unfinished"], env)
+    assert not list((cache / "resume").iterdir())
 
 
 def test_without_a_cache_folder(folder: Path, tmp_path: Path) -> None:

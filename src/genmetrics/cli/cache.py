@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from genmetrics.cli import resuming
 from genmetrics.cli.console import reporting_errors
 
 if TYPE_CHECKING:
@@ -22,17 +23,19 @@ cache_app = typer.Typer(
 
 @cache_app.command("show")
 def show_command(as_json: Annotated[bool, typer.Option("--json", help="The same as JSON.")] = False) -> None:
-    """Show the folder, its size and its entries, the one used last first."""
+    """Show the folder, its size and its entries, the one used last first, and what --resume can go on from."""
     with reporting_errors():
         cache = _cache()
         entries = [] if cache is None else cache.entries()
         size = sum(entry.size for entry in entries)
+        runs = resuming.unfinished()
         if as_json:
             record = {
                 "folder": None if cache is None else str(cache.folder),
                 "bytes": size,
                 "max_bytes": None if cache is None else cache.max_bytes,
                 "entries": [_as_dict(entry) for entry in entries],
+                "unfinished": [{"folder": str(run.folder), "bytes": run.size} for run in runs],
             }
             print(json.dumps(record, indent=2, ensure_ascii=False))
             return
@@ -49,14 +52,29 @@ def show_command(as_json: Annotated[bool, typer.Option("--json", help="The same 
                 for entry in entries
             ]
             print_rows(("source", "statistics", "images", "size", "last used"), rows, right=("images", "size"))
+        if runs:
+            number = f"{len(runs)} unfinished {'run' if len(runs) == 1 else 'runs'}"
+            print(
+                f"and checkpoints of {number} in {runs[0].folder.parent}, "
+                f"{_megabytes(sum(run.size for run in runs))}; the same commands with --resume "
+                "go on from them, 'genmetrics cache clear --unfinished' removes them"
+            )
 
 
 @cache_app.command("clear")
-def clear_command() -> None:
+def clear_command(
+    unfinished: Annotated[
+        bool, typer.Option("--unfinished", help="Remove the checkpoints of 'eval --resume' as well; none may run.")
+    ] = False,
+) -> None:
     """Remove all entries."""
     with reporting_errors():
         cache = _cache()
         count, size = (0, 0) if cache is None else cache.clear()
+        if unfinished:
+            for run in resuming.unfinished():
+                resuming.forget(run.folder)
+                count, size = count + 1, size + run.size
         print(f"removed {count} file{'' if count == 1 else 's'}, {_megabytes(size)}")
 
 
