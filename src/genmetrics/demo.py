@@ -17,7 +17,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from genmetrics.engine.options import Options
-from genmetrics.engine.run import iter_compute_stats, iter_evaluate
+from genmetrics.engine.run import iter_evaluate
+from genmetrics.engine.statistics import iter_compute_stats
 from genmetrics.errors import DependencyError, OutputError
 from genmetrics.files import write_text
 from genmetrics.report.report import SCHEMA, Report

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from genmetrics.distributed.group import is_shared
 from genmetrics.distributed.rows import Ranks
-from genmetrics.distributed.run import over_all_ranks
+from genmetrics.distributed.shared import over_all_ranks
 from genmetrics.distributed.transfer import Link
 
 __all__ = ["Mergeable", "from_first_rank", "gather", "merge_over_ranks"]

@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import replace
 from typing import TypeVar
 
-from genmetrics.distributed.run import current
+from genmetrics.distributed.shared import current
 from genmetrics.types import Progress
 
 __all__ = ["over_ranks"]

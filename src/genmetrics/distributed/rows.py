@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from genmetrics.distributed.group import current_shard
-from genmetrics.distributed.run import over_all_ranks
+from genmetrics.distributed.shared import over_all_ranks
 from genmetrics.distributed.transfer import Link
 
 __all__ = ["Ranks"]

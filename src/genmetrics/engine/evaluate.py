@@ -10,8 +10,9 @@ from genmetrics import distributed
 from genmetrics.engine.hints import naming_another_network
 from genmetrics.engine.options import Options, RayOptions, told_alike
 from genmetrics.engine.plan import make_plan
-from genmetrics.engine.run import iter_compute_stats, iter_evaluate
+from genmetrics.engine.run import iter_evaluate
 from genmetrics.engine.sides import SourceLike
+from genmetrics.engine.statistics import iter_compute_stats
 from genmetrics.errors import UsageError
 from genmetrics.extractors import EXTRACTORS
 from genmetrics.report.report import Report

@@ -2,22 +2,17 @@
 
 A share is one row of a Ray dataset, and its statistics are the row that comes out. What Ray runs a second time,
 because a process or a machine was lost, is a whole share, so that no image counts twice or is left out.
-
-The only file that imports ray.
 """
 
 from __future__ import annotations
 
-import importlib
-import logging
 import os
 import pickle
 import tempfile
 import threading
 import time
 import warnings
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,8 +23,9 @@ from genmetrics import distributed
 from genmetrics.engine.chosen import choose, part_of_set, set_identity
 from genmetrics.engine.image_pass import skipped_note, transparency_note
 from genmetrics.engine.options import Options, RayOptions
-from genmetrics.engine.run import OpenedSet, iter_stats_of, open_for_stats
-from genmetrics.errors import DependencyError, GenmetricsError, GenmetricsWarning, UsageError
+from genmetrics.engine.ray_cluster import cluster, cpus_of, fitting, gpus_of, ray_package
+from genmetrics.engine.statistics import OpenedSet, iter_stats_of, open_for_stats
+from genmetrics.errors import GenmetricsError, GenmetricsWarning, UsageError
 from genmetrics.sources.remote import shown
 from genmetrics.stats.io import load_own, save_stats
 from genmetrics.stats.merge import merge_stats
@@ -43,7 +39,6 @@ _FAN_IN = 8
 #: How often a share is begun again after its process was lost; more often it is the share that ends the process.
 _MOST_RETRIES = 3
 _SECONDS_BETWEEN_REPORTS = 0.5
-_QUIET = ("ray", "ray.data", "ray.tune", "ray.serve", "ray.train")
 
 
 @dataclass(frozen=True)
@@ -113,12 +108,12 @@ class _Reader:
             return {"stats": [_to_bytes(self._read(unit, options))]}
         except GenmetricsError as error:
             # Of an exception Ray keeps the text alone; what is raised here ends the run.
-            _ray().get(self._job.board.fail.remote(pickle.dumps(error)))
+            ray_package().get(self._job.board.fail.remote(pickle.dumps(error)))
             raise
 
     def _read(self, unit: int, options: Options) -> Stats:
         # Ray itself would begin a share that ends its process again and again.
-        begun = _ray().get(self._job.board.begin.remote(unit))
+        begun = ray_package().get(self._job.board.begin.remote(unit))
         if begun > 1 + _MOST_RETRIES:
             raise GenmetricsError(
                 f"share {unit}/{self._job.units} of '{shown(self._job.source)}' ended its process "
@@ -147,7 +142,7 @@ class _Reader:
         chosen = choose(opened.source, options.num, options.seed)
         if set_identity(opened.source, chosen, options.shard) != self._job.identity:
             raise UsageError(
-                f"'{shown(self._job.source)}' is another set on a machine ({_ray().util.get_node_ip_address()}) "
+                f"'{shown(self._job.source)}' is another set on a machine ({ray_package().util.get_node_ip_address()}) "
                 "than where the run was started; give a path that all machines share, or the address of an object store"
             )
 
@@ -174,7 +169,7 @@ def iter_compute_stats_on_ray(
         GenmetricsError: whatever a reader raises, as it is; the run ends with the first.
     """
     text = _check(source, options)
-    ray = _ray()
+    ray = ray_package()
     options = replace(options, cache=False)
     # In two shares at the least, so that whatever cannot be cut is refused here and not in an actor.
     cut = replace(options, shard=Shard(0, 2))
@@ -185,7 +180,7 @@ def iter_compute_stats_on_ray(
     units = units_of(chosen.count, ray_options.images_per_unit)
     message = opened.source.description
     yield Progress("ref", 0, chosen.count, message)
-    with _cluster(ray):
+    with cluster(ray):
         board = ray.remote(num_cpus=0)(_Board).remote()
         named = metrics if isinstance(metrics, str) else tuple(metrics)
         job = _Job(text, named, options, units, identity, board)
@@ -241,65 +236,11 @@ def _check(source: object, options: Options) -> str:
     return str(source)
 
 
-def _ray() -> Any:
-    """The package.
-
-    Raises:
-        DependencyError: if it is not installed.
-    """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    try:
-        ray = importlib.import_module("ray")
-        importlib.import_module("ray.data")
-    except ImportError as error:
-        raise DependencyError(
-            f"--engine ray needs the package 'ray' ({error}); install it with pip install 'genmetrics[ray]'"
-        ) from error
-    return ray
-
-
-@contextmanager
-def _cluster(ray: Any) -> Iterator[None]:
-    """The cluster that is there, or one of this machine alone that ends with the block; either way quiet."""
-    started = not ray.is_initialized()
-    if started:
-        address = (
-            {"address": os.environ["RAY_ADDRESS"]}
-            if os.environ.get("RAY_ADDRESS")
-            else {"_node_ip_address": "127.0.0.1"}
-        )
-        ray.init(logging_level=logging.ERROR, log_to_driver=False, include_dashboard=False, **address)
-    try:
-        with _quiet(ray):
-            yield
-    finally:
-        if started:
-            ray.shutdown()
-
-
-@contextmanager
-def _quiet(ray: Any) -> Iterator[None]:
-    """No bars and no log lines of Ray Data inside; what went wrong is in the error."""
-    context = ray.data.DataContext.get_current()
-    bars, levels = context.enable_progress_bars, {name: logging.getLogger(name).level for name in _QUIET}
-    context.enable_progress_bars = False
-    for name in _QUIET:
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        context.enable_progress_bars = bars
-        for name, level in levels.items():
-            logging.getLogger(name).setLevel(level)
-
-
 def _rows(ray: Any, job: _Job, options: RayOptions) -> Any:
     """The plan: one row a share, read by actors, then merged by eights until one is left."""
-    gpus = _gpus(ray, job.options.device) if options.gpus is None else options.gpus
-    cpus = _cpus(ray, job.options.workers) if options.cpus is None else options.cpus
-    most = min(job.units, options.actors or _fitting(ray, cpus, gpus))
+    gpus = gpus_of(ray, job.options.device) if options.gpus is None else options.gpus
+    cpus = cpus_of(ray, job.options.workers) if options.cpus is None else options.cpus
+    most = min(job.units, options.actors or fitting(ray, cpus, gpus))
     least = most if options.actors else 1
     rows = ray.data.from_items([{"unit": unit} for unit in range(job.units)], override_num_blocks=job.units)
     rows.context.execution_options.preserve_order = True
@@ -325,26 +266,6 @@ def _merge_rows(rows: Mapping[str, Any]) -> dict[str, list[bytes]]:
 def _merged(found: Sequence[bytes]) -> Stats:
     stats = [_from_bytes(data) for data in found]
     return stats[0] if len(stats) == 1 else merge_stats(stats)
-
-
-def _fitting(ray: Any, cpus: float | int, gpus: float | int) -> int:
-    """How many readers the cluster has room for now, with a little left for merging."""
-    there = ray.cluster_resources()
-    by_cpu = (there.get("CPU", 1.0) - 0.5) // cpus if cpus else float("inf")
-    return int(max(1, min(by_cpu, there.get("GPU", 0.0) // gpus if gpus else float("inf"))))
-
-
-def _gpus(ray: Any, device: str) -> int:
-    if device.startswith("cuda"):
-        return 1
-    return 1 if device == "auto" and ray.cluster_resources().get("GPU", 0) >= 1 else 0
-
-
-def _cpus(ray: Any, workers: int | None) -> int:
-    """Cores of a reader: as many as it has decoding threads, or four, and half of a small machine."""
-    if workers:
-        return workers
-    return max(1, min(4, int(ray.cluster_resources().get("CPU", 2)) // 2))
 
 
 def _to_bytes(stats: Stats) -> bytes:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Generator, Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from genmetrics import distributed
-from genmetrics.accumulators.build import CAPTIONS, NO_FEATURES, PATHS
-from genmetrics.accumulators.feature_bank import FeatureBank
+from genmetrics.accumulators.build import CAPTIONS, PATHS
 from genmetrics.engine.comparable import FORCED, check_comparable, check_weights, decode_note
 from genmetrics.engine.networks import Networks
 from genmetrics.engine.options import Options
@@ -21,20 +20,11 @@ from genmetrics.errors import StatisticsError, UsageError
 from genmetrics.extractors import EXTRACTORS
 from genmetrics.metrics.base import Metric
 from genmetrics.report.report import Report
-from genmetrics.sources.base import ImageSource
 from genmetrics.stats.stats import Stats
 from genmetrics.types import UNKNOWN, ExtractorRecord, MetricResult, Need, Progress, Stage
 from genmetrics.versions import versions
 
-__all__ = [
-    "OpenedSet",
-    "build_report",
-    "iter_compute_stats",
-    "iter_evaluate",
-    "iter_stats_of",
-    "merged_cautions",
-    "open_for_stats",
-]
+__all__ = ["build_report", "iter_evaluate", "merged_cautions"]
 
 
 def iter_evaluate(
@@ -109,77 +99,6 @@ def iter_evaluate(
     if not any(result.per_image for result in report.metrics.values()):
         return report
     return replace(report, names={side.stage: names for side in prepared if (names := side.names()) is not None})
-
-
-def iter_compute_stats(
-    source: SourceLike, metrics: Sequence[str] | str, options: Options
-) -> Generator[Progress, None, Stats]:
-    """``compute_stats`` as a generator of progress records that returns the statistics."""
-    return (yield from iter_stats_of(open_for_stats(source, metrics, options), options))
-
-
-@dataclass(frozen=True)
-class OpenedSet:
-    """An image set whose statistics are wanted, and the networks for them.
-
-    Attributes:
-        plan: the metrics that will be asked for.
-        source: the images.
-        networks: the extractors, made when they are first used.
-    """
-
-    plan: Plan
-    source: ImageSource
-    networks: Networks
-
-
-def open_for_stats(source: SourceLike, metrics: Sequence[str] | str, options: Options) -> OpenedSet:
-    """Check what is asked of a set and open it; no image is read yet.
-
-    Raises:
-        UsageError: if a metric cannot be met by statistics, or the source is statistics already.
-    """
-    plan = make_plan(metrics, options.extractor, options.seed, True, options.crop)
-    whole = [need for need in plan.all_needs if need.accumulator in NO_FEATURES]
-    if whole and options.shard.count > 1:
-        raise UsageError(
-            f"metric {plan.asking_for(whole[0])!r} draws from a set as a whole, of which '--shard' reads a share; "
-            "leave the metric out here and ask for it of all images"
-        )
-    captioned = [need for need in plan.all_needs if need.accumulator == CAPTIONS]
-    if captioned:
-        raise UsageError(
-            f"metric {plan.asking_for(captioned[0])!r} is of images and their captions, which statistics do not keep; "
-            "leave it out here and ask for it of the images: genmetrics eval GEN --captions FILE"
-        )
-    side = open_side(source, "ref", options)
-    if side.source is None:
-        raise UsageError("the source is statistics already; give the images themselves")
-    return OpenedSet(plan, side.source, Networks(_extractors(plan.all_needs), options))
-
-
-def iter_stats_of(opened: OpenedSet, options: Options) -> Generator[Progress, None, Stats]:
-    """The statistics of the share of an open set that the options name."""
-    plan, networks = opened.plan, opened.networks
-    # Of a file that holds statistics beside its images, the images were asked for.
-    images = Side(source=opened.source)
-    bound = bind_side(images, "ref", plan.all_needs, plan, options)
-    prepared = prepare_side(
-        images,
-        "ref",
-        plan.all_needs,
-        bound,
-        networks,
-        options,
-        num=options.num,
-        keep_logits=True,
-        labels_for=plan.labels_for,
-    )
-    stats = yield from prepared.complete({})
-    for held in stats.accumulators.values():
-        if isinstance(held, FeatureBank):
-            held.collect()  # whoever gets the statistics may save them, in one of the processes alone
-    return stats
 
 
 def build_report(
