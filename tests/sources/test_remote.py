@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -127,3 +128,27 @@ def test_the_missing_package_is_named(monkeypatch):
     monkeypatch.setattr(importlib, "import_module", absent)
     with pytest.raises(DependencyError, match=r"'s3://b/x.tar' needs the package 'fsspec' .*genmetrics\[remote\]"):
         gm.open_source("s3://b/x.tar")
+
+
+@pytest.mark.parametrize("name", ["set", "a{0,1}.tar", "packed.tgz", "t.parquet"])
+def test_s3_through_pyarrow_where_s3fs_is_missing(local, monkeypatch, tmp_path, name):
+    """A folder stands for the store; what is asked of pyarrow is the same."""
+    arrow = pytest.importorskip("pyarrow.fs")
+    given: list[dict[str, str]] = []
+
+    def system(**options: str):
+        given.append(options)
+        (tmp_path / "store").mkdir(exist_ok=True)
+        if not (tmp_path / "store" / "bucket").exists():
+            (tmp_path / "store" / "bucket").symlink_to(local)
+        return arrow.SubTreeFileSystem(str(tmp_path / "store"), arrow.LocalFileSystem())
+
+    monkeypatch.setattr(arrow, "S3FileSystem", system)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9000")
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    here, there = gm.open_source(f"{local}/{name}"), gm.open_source(f"s3://bucket/{name}")
+    assert given[0] == {"endpoint_override": "127.0.0.1:9000", "scheme": "http"}
+    assert (there.kind, len(there), there.names()) == (here.kind, len(here), here.names())
+    one, other = (Collected(side.batches(Shard(), BatchSpec(4, 2))) for side in (here, there))
+    assert one.images.keys() == other.images.keys()
+    assert all(np.array_equal(one.images[index], other.images[index]) for index in one.images)

@@ -246,7 +246,14 @@ def _arrow_s3() -> Any:
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     scheme, _, host = (endpoint or "").partition("://")
     given = {"endpoint_override": host, "scheme": scheme} if endpoint else {}
-    return wrapper.ArrowFSWrapper(fs.S3FileSystem(**given))
+
+    class Seekable(wrapper.ArrowFSWrapper):  # type: ignore[name-defined,misc]
+        """Reads ranges from the beginning as well, where the wrapper would open a stream and fail to seek in it."""
+
+        def cat_file(self, path: str, start: int | None = None, end: int | None = None, **options: object) -> Any:
+            return super().cat_file(path, start=start, end=end, **{**options, "seekable": True})
+
+    return Seekable(fs.S3FileSystem(**given))
 
 
 def _state(info: dict[str, Any]) -> RemoteState:
