@@ -53,7 +53,12 @@ def test_shards_and_merge(genmetrics, two_sets, built, tmp_path):
     assert (ended.code, ended.out) == (0, f"{whole}: statistics of 14 images of {two_sets[1]}\n")
     distance = genmetrics("eval", whole, "--ref", built, "-m", "fid", *LITE, "--json", "--quiet")
     assert values(distance.out)[FD] == pytest.approx(0, abs=1e-9)
+    whole_bytes = whole.read_bytes()
     fewer = genmetrics("stats", "merge", parts[0], parts[2], "-o", whole)
+    assert fewer.code == 2
+    assert "only 9 of 14 images are in the given parts: images 4 to 8 are in none" in fewer.err
+    assert whole.read_bytes() == whole_bytes
+    fewer = genmetrics("stats", "merge", parts[0], parts[2], "-o", whole, "--partial")
     assert "only 9 of 14 images are in it; merge the other shards too" in fewer.err
     twice = genmetrics("stats", "merge", parts[0], parts[0], "-o", whole)
     assert (twice.code, "overlap: images 0 to 3" in twice.err) == (2, True)

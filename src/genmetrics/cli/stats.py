@@ -153,17 +153,22 @@ def merge_command(
         list[Path], typer.Argument(metavar="FILE...", help="Statistics files, in any order.", show_default=False)
     ],
     output: Output,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Also where shards of a set are missing, to merge them later.")
+    ] = False,
 ) -> None:
     """Put statistics together: shards of one set, or several sets as one."""
     with reporting_errors():
         from genmetrics.files import check_writable
         from genmetrics.stats.formats import check_name, save_as
-        from genmetrics.stats.merge import merge_stats
+        from genmetrics.stats.merge import check_complete, merge_stats
         from genmetrics.stats.stats import Stats
 
         check_name(output)
         check_writable(output)
         merged = merge_stats([Stats.load(path) for path in files])
+        if not partial:
+            check_complete(merged)
         save_as(merged, output)
         print(f"{output}: statistics of {merged.num_samples} images of {merged.side.source}")
         for part in merged.side.parts:

@@ -16,7 +16,7 @@ from genmetrics.errors import StatisticsError
 from genmetrics.stats.stats import Stats, describe_need
 from genmetrics.types import ExtractorRecord, Need, Part, SideRecord, joined_backends
 
-__all__ = ["merge_stats"]
+__all__ = ["check_complete", "merge_stats"]
 
 _DIGEST_MODULUS = 1 << 256
 
@@ -45,6 +45,23 @@ def merge_stats(given: Sequence[Stats]) -> Stats:
     side = _merged_side(ordered, parts, note)
     extractors = {name: _merged_record([stats.extractors[name] for stats in ordered]) for name in given[0].extractors}
     return Stats(accumulators, side, extractors, given[0].seed, labels, class_names)
+
+
+def check_complete(stats: Stats) -> None:
+    """Refuse statistics of a set of which shards are missing.
+
+    Raises:
+        StatisticsError: naming the images that are missing.
+    """
+    for part in stats.side.parts:
+        ends = [0, *(edge for covered in part.covered for edge in covered), part.span]
+        gaps = [(start, stop - 1) for start, stop in zip(ends[::2], ends[1::2], strict=True) if start < stop]
+        if gaps:
+            shown = ", ".join(f"{first} to {last}" for first, last in gaps[:10]) + (", …" if len(gaps) > 10 else "")
+            raise StatisticsError(
+                f"of '{part.source}' only {part.num_covered} of {part.span} images are in the given parts: images "
+                f"{shown} are in none. Give the other parts too, or merge these for now with --partial"
+            )
 
 
 def _check_mergeable(stats: Stats) -> None:
