@@ -282,6 +282,22 @@ class TestRefusals:
         with FileLock(stopped / "ref" / "lock"), pytest.raises(UsageError, match="in use by another process"):
             build(folder, tmp_path / "file.safetensors", stopped)
 
+    def test_the_folder_of_a_run_that_failed_is_free(self, folder: Path, stopped: Path, tmp_path: Path) -> None:
+        """Also while somebody holds the error, as a notebook does, and of the side that was not begun."""
+        held: list[BaseException] = []
+
+        def run(progress: Any = None) -> None:
+            given = {"extractor": NET, "batch_size": BATCH, "on_bad_image": "skip", "device": "cpu", "cache": False}
+            gm.evaluate(folder, folder, ["fid"], resume=tmp_path / "both", progress=progress, **given)
+
+        for stop in (30, 100):
+            try:
+                run(stopping_after(stop))
+            except Stopped as error:
+                held.append(error)
+        assert len(held) == 2
+        run()
+
     def test_another_number_of_processes(self, folder: Path, stopped: Path, tmp_path: Path) -> None:
         (stopped / "ref").rename(stopped / "rank-0-of-3")
         (stopped / "ref").mkdir()

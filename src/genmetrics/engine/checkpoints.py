@@ -11,7 +11,8 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -44,21 +45,17 @@ _LABELS, _CONTENT = "labels", "content"
 
 
 class Checkpoints:
-    """The checkpoints of one share of one image set.
-
-    Attributes:
-        gathered: what the last one has of the images; of none where there is none.
-    """
+    """The checkpoints of one share of one image set."""
 
     def __init__(self, folder: Path, run: Mapping[str, object]) -> None:
-        """Open a folder, which is made if it is not there, and read its checkpoint.
+        """Look whether the checkpoint in a folder, if there is one, is of this run; nothing of it is read yet.
 
         Args:
-            folder: of this share alone.
+            folder: of this share alone; it is made if it is not there.
             run: everything that decides on the result, by what a person calls it; values that JSON has.
 
         Raises:
-            UsageError: if the checkpoint is of another run, damaged, or in use.
+            UsageError: if the checkpoint is of another run, or its manifest is damaged.
             OutputError: if the folder cannot be written.
         """
         self._folder = folder
@@ -68,22 +65,36 @@ class Checkpoints:
         self._num_rows: dict[int, int] = {}
         self._number = 0
         self._interval = check_interval()
+        self._last = time.monotonic()
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._lock = FileLock(folder / _LOCK, timeout=0)
-            self._lock.acquire()
+        except OSError as error:
+            raise self._unwritable(error) from error
+        self._manifest()
+
+    @contextmanager
+    def opened(self) -> Iterator[Gathered]:
+        """A block in which nobody else may use the folder; gives what the checkpoint has of the images.
+
+        Raises:
+            UsageError: if the checkpoint is damaged, of another run, or in use.
+            OutputError: if the folder cannot be written.
+        """
+        lock = FileLock(self._folder / _LOCK, timeout=0)
+        try:
+            lock.acquire()
         except Timeout:
             raise UsageError(
-                f"the checkpoints in '{folder}' are in use by another process; wait for it, or end it"
+                f"the checkpoints in '{self._folder}' are in use by another process; wait for it, or end it"
             ) from None
         except OSError as error:
-            raise OutputError(f"cannot write checkpoints to '{folder}': {error.strerror or error}") from error
+            raise self._unwritable(error) from error
         try:
-            self.gathered = self._read()
-        except BaseException:
-            self._lock.release()
-            raise
-        self._last = time.monotonic()
+            gathered = self._read()
+            self._last = time.monotonic()
+            yield gathered
+        finally:
+            lock.release()
 
     def reached(self, reading: Reading, finished: Finished) -> None:
         """A segment is over: all its images go through the networks, and are written if it is time.
@@ -123,10 +134,6 @@ class Checkpoints:
         reading.settle(gathered.finished)
         gathered.complete, gathered.source_notes = True, source_notes
         self._write(gathered)
-
-    def close(self) -> None:
-        """Let others use the folder."""
-        self._lock.release()
 
     def _write(self, gathered: Gathered) -> None:
         self._number += 1
@@ -171,13 +178,13 @@ class Checkpoints:
         write_atomically(path, lambda temporary: save_file(own, temporary))
         return {"file": name, "sha256": file_digest(path, "sha256")}
 
-    def _read(self) -> Gathered:
+    def _manifest(self) -> dict[str, Any] | None:
+        """What the manifest says; None if there is none."""
         path = self._folder / _MANIFEST
         if not path.is_file():
-            self._remove_all_but([])
-            return Gathered()
+            return None
         try:
-            manifest = json.loads(path.read_text("utf-8"))
+            manifest: dict[str, Any] = json.loads(path.read_text("utf-8"))
             stated = manifest.pop("sha256")
             whole = stated == _digest(manifest)
         except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
@@ -190,6 +197,13 @@ class Checkpoints:
                 "anew"
             )
         self._check_run(manifest["run"])
+        return manifest
+
+    def _read(self) -> Gathered:
+        manifest = self._manifest()
+        if manifest is None:
+            self._remove_all_but([])
+            return Gathered()
         for entry in (manifest["state"], *manifest["rows"]):
             self._check_file(entry)
         self._remove_all_but([manifest["state"], *manifest["rows"]])
@@ -245,6 +259,9 @@ class Checkpoints:
             return load_file(self._folder / entry["file"])
         except (OSError, SafetensorError) as error:
             raise self._damaged(f"{entry['file']}: {error}") from error
+
+    def _unwritable(self, error: OSError) -> OutputError:
+        return OutputError(f"cannot write checkpoints to '{self._folder}': {error.strerror or error}")
 
     def _damaged(self, what: str) -> UsageError:
         return UsageError(

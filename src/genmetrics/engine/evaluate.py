@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
 
@@ -242,12 +243,16 @@ def weights_by_extractor(
 
 
 def drive(steps: Generator[Progress, None, Result], progress: Callable[[Progress], None] | None) -> Result:
-    """Run a generator of progress records to its end and give back what it returns."""
-    while True:
-        try:
-            record = next(steps)
-        except StopIteration as finished:
-            result: Result = finished.value
-            return result
-        if progress is not None:
-            progress(record)
+    """Run a generator of progress records to its end and give back what it returns.
+
+    Whatever comes of ``progress``, the generator lets go of what it holds before this returns.
+    """
+    with closing(steps):
+        while True:
+            try:
+                record = next(steps)
+            except StopIteration as finished:
+                result: Result = finished.value
+                return result
+            if progress is not None:
+                progress(record)

@@ -108,15 +108,15 @@ def read_source(
     )
     shard = _share(options.shard)
     expected = None if count is None else len(shard.range(count))
-    gathered = Gathered() if checkpoints is None else checkpoints.gathered
-    if checkpoints is not None:
-        spec = replace(spec, segment=SEGMENT_BATCHES * batch_size, after=gathered.finished)
-    feeders = make_feeders(needs, networks, batch_size, total, texts, gathered.accumulators)
     message = source.description
-    reading = Reading(feeders, gathered, _missing_labels(labels_for, message) if labels_for else "")
-    yield Progress(stage, reading.num_through, expected, message)
     # Steps of a generator are made in a pass of their own.
     with ExitStack() as ending:
+        gathered = Gathered() if checkpoints is None else ending.enter_context(checkpoints.opened())
+        if checkpoints is not None:
+            spec = replace(spec, segment=SEGMENT_BATCHES * batch_size, after=gathered.finished)
+        feeders = make_feeders(needs, networks, batch_size, total, texts, gathered.accumulators)
+        reading = Reading(feeders, gathered, _missing_labels(labels_for, message) if labels_for else "")
+        yield Progress(stage, reading.num_through, expected, message)
         batches = source.batches(shard, spec) if feeders and not gathered.complete else ()
         # In this order: batches in a network end before what decodes, which holds threads and the container open.
         if isinstance(batches, Generator):
