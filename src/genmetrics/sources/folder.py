@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 from genmetrics.errors import SourceError
 from genmetrics.paths import require_path
-from genmetrics.sources.decode import decode_file
+from genmetrics.sources.decode import Decoded, decode_file
 from genmetrics.sources.file_state import SetDigest
-from genmetrics.sources.label_files import DATASET_JSON, container_labels
+from genmetrics.sources.label_files import DATASET_JSON
 from genmetrics.sources.loader import Item, ItemSource
 from genmetrics.sources.names import (
     IMAGE_EXTENSIONS,
@@ -24,12 +24,13 @@ from genmetrics.sources.names import (
 )
 from genmetrics.sources.patterns import short_names
 from genmetrics.sources.sampling import add_files
-from genmetrics.types import Fingerprint
+from genmetrics.sources.tree import ImageTree
+from genmetrics.types import AlphaPolicy, Fingerprint
 
 __all__ = ["FolderSource", "PathListSource"]
 
 
-class FolderSource(ItemSource):
+class FolderSource(ImageTree):
     """All image files in a folder and its subfolders, in the order of their relative paths.
 
     Linked folders are entered, unless a link leads back to a folder that it is in. Hidden files and folders
@@ -38,8 +39,6 @@ class FolderSource(ItemSource):
 
     Classes are those of a ``dataset.json`` in the folder, as StyleGAN's and EDM's tools write it, if there is one.
     """
-
-    kind = "folder"
 
     def __init__(self, path: str | Path) -> None:
         """Find the images.
@@ -68,40 +67,23 @@ class FolderSource(ItemSource):
         if loops:
             self.notes += (f"passed over {count(len(loops), 'link')} back to a folder around it: {some(loops)}",)
 
-    def __len__(self) -> int:
-        return len(self._names)
-
     def fingerprint(self) -> Fingerprint:
         """Path, size and times of change of each image; one that has gone is written down as such."""
         digest = SetDigest()
         for name in self._names:
             digest.add_file(name, self._root / name)
-        if self._labels is not None:
-            digest.add("labels", self._labels.values.tolist(), self.class_names)
+        self._add_labels(digest)
         return digest.fingerprint(self.kind, self.description)
 
     def identity(self) -> str:
         """Path in the folder and size of each image, the beginnings of some, and the labels."""
         digest = SetDigest()
         add_files(digest, [(name, self._root / name) for name in self._names])
-        if self._labels is not None:
-            digest.add("labels", self._labels.values.tolist(), self.class_names)
+        self._add_labels(digest)
         return digest.hexdigest()
 
-    def names(self) -> Sequence[str]:
-        """The path of each image in the folder."""
-        return self._names
-
-    def paths(self) -> Sequence[str]:
-        """The path of each image in the folder."""
-        return self._names
-
-    def items(self, wanted: Sequence[int]) -> Iterator[Item]:
-        """The wanted images in order, each named by its path in the folder."""
-        for index in wanted:
-            name = self._names[index]
-            label = None if self._labels is None else int(self._labels.values[index])
-            yield Item(index, name, partial(decode_file, self._root / name), label)
+    def _loader(self, name: str) -> Callable[[AlphaPolicy], Decoded]:
+        return partial(decode_file, self._root / name)
 
     def _read_labels(self, passed_over: PassedOver) -> None:
         path = self._root / DATASET_JSON
@@ -109,10 +91,7 @@ class FolderSource(ItemSource):
             data = path.read_bytes() if path.is_file() else b""
         except OSError as error:
             raise SourceError(f"'{path}' cannot be read: {error.strerror or error}; make it readable") from error
-        self._labels, self.label_problem = container_labels(data, self._names)
-        if self._labels is not None:
-            self.class_names = self._labels.class_names
-            passed_over.take_back(DATASET_JSON)
+        self._take_labels(data, passed_over)
 
 
 class PathListSource(ItemSource):

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable
 from functools import partial
 
 from genmetrics.errors import SourceError
 from genmetrics.sources.decode import BadImage, Decoded, decode_bytes
 from genmetrics.sources.file_state import SetDigest
-from genmetrics.sources.label_files import DATASET_JSON, container_labels
-from genmetrics.sources.loader import Item, ItemSource
+from genmetrics.sources.label_files import DATASET_JSON
 from genmetrics.sources.names import IMAGE_EXTENSIONS, PassedOver, extension, extensions_text, is_hidden
 from genmetrics.sources.remote import RemotePath, remote_path, shown
+from genmetrics.sources.tree import ImageTree
 from genmetrics.types import AlphaPolicy, Fingerprint
 
 __all__ = ["RemoteFolderSource"]
 
 
-class RemoteFolderSource(ItemSource):
+class RemoteFolderSource(ImageTree):
     """All image files below an address, in the order of their relative paths, as ``FolderSource`` has them."""
-
-    kind = "folder"
 
     def __init__(self, address: str) -> None:
         """List the folder.
@@ -56,14 +54,8 @@ class RemoteFolderSource(ItemSource):
                 data = found[DATASET_JSON][0].read_bytes()
             except OSError as error:
                 raise SourceError(str(error)) from error
-        self._labels, self.label_problem = container_labels(data, self._names)
-        if self._labels is not None:
-            self.class_names = self._labels.class_names
-            passed_over.take_back(DATASET_JSON)
+        self._take_labels(data, passed_over)
         self.notes = passed_over.notes()
-
-    def __len__(self) -> int:
-        return len(self._names)
 
     def fingerprint(self) -> Fingerprint:
         """Path and size of each image, and the tag or time that the store has of it."""
@@ -73,27 +65,14 @@ class RemoteFolderSource(ItemSource):
         """The same: two machines see the same listing."""
         return self._digest().hexdigest()
 
-    def names(self) -> Sequence[str]:
-        """The path of each image in the folder."""
-        return self._names
-
-    def paths(self) -> Sequence[str]:
-        """The path of each image in the folder."""
-        return self._names
-
-    def items(self, wanted: Sequence[int]) -> Iterator[Item]:
-        """The wanted images in order, each named by its path in the folder."""
-        for index in wanted:
-            name = self._names[index]
-            label = None if self._labels is None else int(self._labels.values[index])
-            yield Item(index, name, partial(_load, self._files[name][0]), label)
+    def _loader(self, name: str) -> Callable[[AlphaPolicy], Decoded]:
+        return partial(_load, self._files[name][0])
 
     def _digest(self) -> SetDigest:
         digest = SetDigest()
         for name, (_, state) in self._files.items():
             digest.add(name, state.st_size, state.st_ino)
-        if self._labels is not None:
-            digest.add("labels", self._labels.values.tolist(), self.class_names)
+        self._add_labels(digest)
         return digest
 
 
