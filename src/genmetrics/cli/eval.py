@@ -148,18 +148,16 @@ def eval_command(
             return
         if per_image is not None:
             report.save_per_image(per_image)
-        if target is not None:
-            report.save(target)
-        if checkpoints is not None:
-            resuming.forget(checkpoints)
-        if per_image is not None:
             say(f"figures of single images: {per_image}")
         if json_file == "-":
             print(report.to_json())
             if not quiet:
                 for text in report.warnings:
                     say(f"note: {text}")
-            return
-        print_report(report)
-        if target is not None:
-            print(f"report: {target}")
+        else:
+            print_report(report)
+            if target is not None:
+                report.save(target)
+                print(f"report: {target}")
+        if checkpoints is not None:
+            resuming.forget(checkpoints)

@@ -8,7 +8,7 @@ from genmetrics.distributed.failures import Failure, FromAnotherRank, origin_of,
 from genmetrics.distributed.group import current_shard, join_from_environment, leave, local_rank
 from genmetrics.distributed.merging import from_first_rank, gather, merge_over_ranks
 from genmetrics.distributed.progress import over_ranks
-from genmetrics.distributed.shared import agree, check, over_all_ranks, post, shared_run, until_all_are_here
+from genmetrics.distributed.shared import agree, over_all_ranks, post, shared_run, until_all_are_here
 from genmetrics.distributed.transfer import Link, Traffic
 
 __all__ = [
@@ -17,7 +17,6 @@ __all__ = [
     "Link",
     "Traffic",
     "agree",
-    "check",
     "current_shard",
     "from_first_rank",
     "gather",

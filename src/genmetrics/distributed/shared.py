@@ -15,7 +15,7 @@ from genmetrics.distributed.run import LINGER_SECONDS, SharedRun
 from genmetrics.distributed.steps import within
 from genmetrics.distributed.transfer import Link
 
-__all__ = ["agree", "check", "current", "over_all_ranks", "post", "shared_run", "until_all_are_here"]
+__all__ = ["agree", "current", "over_all_ranks", "post", "shared_run", "until_all_are_here"]
 
 Result = TypeVar("Result")
 
@@ -96,13 +96,6 @@ def over_all_ranks(
         return alone()
     with _any_run(what) as run:
         return run.exchange(what, work, meet=meet)
-
-
-def check() -> None:
-    """Raise what another rank failed with, if one did."""
-    run = _CURRENT.get()
-    if run is not None:
-        run.check()
 
 
 def agree(facts: Mapping[str, str]) -> None:
