@@ -8,9 +8,16 @@ from typing import Any
 
 import torch
 
+from torch import Tensor
+
 from genmetrics.types import Precision
 
-__all__ = ["choosing_algorithms", "computing_at"]
+__all__ = ["at_least_float32", "choosing_algorithms", "computing_at"]
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """The same in float32, or as it is in float64: what is pooled is what the statistics are made of."""
+    return x if x.dtype == torch.float64 else x.float()
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from genmetrics.extractors.pairs import PairExtractor
 from genmetrics.sources.base import ImageSource
 from genmetrics.sources.generator import GeneratorSource
 from genmetrics.sources.labels import LabelledSource
-from genmetrics.sources.noise import NoiseSpec
+from genmetrics.sources.noise import NoiseSpec, sampled
 from genmetrics.sources.python_source import PythonSource
 from genmetrics.sources.quantise import floats_to_unit, quantise
 from genmetrics.types import Need, Shard
@@ -87,6 +87,8 @@ def steps(
 
     def draw() -> Tensor:
         shape = (num_samples, *spec.z_size)
+        if callable(spec.z_type):
+            return sampled(spec.z_type, rng, shape)
         positive = spec.z_type == "uniform" or (spec.z_type == "unit" and unit_as_torch_fidelity)
         z = torch.from_numpy(rng.rand(*shape) if positive else rng.randn(*shape)).float()
         if spec.z_type == "unit":

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from genmetrics.extractors.backends.folding import ConvNorms
+from genmetrics.precision import at_least_float32
 
 __all__ = ["InceptionV3"]
 
@@ -63,13 +64,13 @@ class InceptionV3(nn.Module):
         """Compute the wanted outputs, and no layer beyond the last of them.
 
         Args:
-            inputs: (n, 3, 299, 299) float32 (bfloat16 where the convolutions are), normalised to about -1..1.
+            inputs: (n, 3, 299, 299) float32 (bfloat16 or float64 where the convolutions are), normalised to about -1..1.
             wanted: from ``64 192 768 2048`` (globally average-pooled layers), ``2023`` (seven channels of a
                 17x17 layer, unpooled), ``logits`` and ``logits_unbiased`` (1,008 classes, with and without the
                 bias).
 
         Returns:
-            (n, d) for each wanted output; float32 but under autocast.
+            (n, d) for each wanted output; float32 but under autocast and of float64 weights.
         """
         missing = set(wanted)
         found: dict[str, Tensor] = {}
@@ -82,7 +83,7 @@ class InceptionV3(nn.Module):
                         return found
                 x = F.max_pool2d(x, 3, stride=2) if layer == "max" else getattr(self, layer)(x)
             if name in missing or (name == "2048" and missing.intersection(_HEAD)):
-                found[name] = F.adaptive_avg_pool2d(x.float(), 1).flatten(1)
+                found[name] = F.adaptive_avg_pool2d(at_least_float32(x), 1).flatten(1)
             if missing.issubset(found):
                 return found
         pooled = found["2048"]
@@ -94,7 +95,7 @@ class InceptionV3(nn.Module):
 
 def _spatial(x: Float[Tensor, "n 192 17 17"]) -> Float[Tensor, "n 2023"]:
     """ADM's spatial features: the first channels, flattened with the channel running fastest, as TensorFlow has it."""
-    return x.float()[:, :_SPATIAL_CHANNELS].movedim(1, -1).flatten(1)
+    return at_least_float32(x)[:, :_SPATIAL_CHANNELS].movedim(1, -1).flatten(1)
 
 
 class _Conv(ConvNorms):

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from genmetrics.extractors.convolutional import ConvolutionalExtractor
+from genmetrics.precision import at_least_float32
 
 __all__ = ["VGG16", "VGG16TorchvisionIN1k", "vgg16_layers"]
 
@@ -54,10 +55,10 @@ class VGG16(nn.Module):
                 classes).
 
         Returns:
-            (n, d) for each wanted output; float32 but under autocast.
+            (n, d) for each wanted output; float32 but under autocast and of float64 weights.
         """
         missing = set(wanted)
-        x = self.features(inputs).float().flatten(1)
+        x = at_least_float32(self.features(inputs)).flatten(1)
         found = {"fc2": self.classifier["3"](F.relu(self.classifier["0"](x)))}
         found["fc2_relu"] = F.relu(found["fc2"])
         if "logits" in missing:

@@ -75,14 +75,16 @@ CIFAR100 = CifarFiles(
 )
 
 
-def open_cifar10(split: str) -> CifarSource:
-    """A split of CIFAR-10, fetched if it is not here."""
-    return CifarSource(find_or_fetch(CIFAR10.archive, CIFAR10.splits[split]), CIFAR10, split, CIFAR10.rows[split])
+def open_cifar10(split: str, root: Path | None = None, download: bool = True) -> CifarSource:
+    """A split of CIFAR-10, fetched if it is not here; see ``find_or_fetch``."""
+    folder = find_or_fetch(CIFAR10.archive, CIFAR10.splits[split], root, download)
+    return CifarSource(folder, CIFAR10, split, CIFAR10.rows[split])
 
 
-def open_cifar100(split: str) -> CifarSource:
-    """A split of CIFAR-100, with its 100 fine classes, fetched if it is not here."""
-    return CifarSource(find_or_fetch(CIFAR100.archive, CIFAR100.splits[split]), CIFAR100, split, CIFAR100.rows[split])
+def open_cifar100(split: str, root: Path | None = None, download: bool = True) -> CifarSource:
+    """A split of CIFAR-100, with its 100 fine classes, fetched if it is not here; see ``find_or_fetch``."""
+    folder = find_or_fetch(CIFAR100.archive, CIFAR100.splits[split], root, download)
+    return CifarSource(folder, CIFAR100, split, CIFAR100.rows[split])
 
 
 class CifarSource(ItemSource):

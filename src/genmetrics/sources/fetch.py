@@ -71,18 +71,23 @@ def _own_folders() -> list[Path]:
     return folders
 
 
-def find_or_fetch(archive: Archive, needed: Sequence[str]) -> Path:
+def find_or_fetch(
+    archive: Archive, needed: Sequence[str], root: Path | None = None, download: bool = True
+) -> Path:
     """The unpacked folder; if there is none, the archive is unpacked, and fetched first where need be.
 
     Args:
         archive: what is wanted.
         needed: the files that must be there.
+        root: the one folder where it is looked for and put; None for those of ``dataset_folders``.
+        download: whether it may be fetched.
 
     Raises:
         SourceError: if it is nowhere and cannot be fetched, is damaged, or files are missing in it.
         OutputError: if it cannot be written.
     """
-    for folder in dataset_folders():
+    folders = dataset_folders() if root is None else [root]
+    for folder in folders:
         found = folder / archive.folder
         if found.is_dir():
             missing = [name for name in needed if not (found / name).is_file()]
@@ -92,8 +97,10 @@ def find_or_fetch(archive: Archive, needed: Sequence[str]) -> Path:
                     "the folder to have it fetched again, or complete it"
                 )
             return found
-    packed = next((folder / archive.name for folder in dataset_folders() if (folder / archive.name).is_file()), None)
-    target = _own_folders()[0]
+    packed = next((folder / archive.name for folder in folders if (folder / archive.name).is_file()), None)
+    target = _own_folders()[0] if root is None else root
+    if packed is None and not download:
+        raise _missing(archive, "", root)
     try:
         target.mkdir(parents=True, exist_ok=True)
         if packed is not None:
@@ -107,21 +114,21 @@ def find_or_fetch(archive: Archive, needed: Sequence[str]) -> Path:
         else:
             with tempfile.TemporaryDirectory(dir=target, prefix=".fetching-") as temporary:
                 part = Path(temporary) / archive.name
-                _download(archive, part)
+                _download(archive, part, root)
                 _unpack(archive, part, target)
     except OSError as error:
         raise OutputError(
-            f"cannot write dataset '{archive.dataset}' to '{target}': {error.strerror or error}; set {FOLDER} to a "
-            "folder that can be written"
+            f"cannot write dataset '{archive.dataset}' to '{target}': {error.strerror or error}; "
+            + (f"set {FOLDER} to a folder that can be written" if root is None else "make that folder writable")
         ) from error
     return target / archive.folder
 
 
-def _download(archive: Archive, part: Path) -> None:
+def _download(archive: Archive, part: Path, root: Path | None) -> None:
     try:
         download(archive.url, part, "md5", archive.md5)
     except DownloadError as error:
-        raise _missing(archive, str(error)) from error
+        raise _missing(archive, str(error), root) from error
 
 
 def _unpack(archive: Archive, packed: Path, target: Path) -> None:
@@ -157,13 +164,16 @@ def _move(temporary: Path, target: Path) -> None:
             raise
 
 
-def _missing(archive: Archive, reason: str) -> SourceError:
-    folders = " and ".join(f"'{folder}'" for folder in dataset_folders())
-    own = _own_folders()[0]
+def _missing(archive: Archive, reason: str, root: Path | None) -> SourceError:
+    """The error that it is nowhere; without a reason because it was not to be fetched."""
+    folders = " and ".join(f"'{folder}'" for folder in (dataset_folders() if root is None else [root]))
+    own = _own_folders()[0] if root is None else root
+    where = f"dataset '{archive.dataset}' is not here: looked for the folder '{archive.folder}' in {folders}; "
+    if not reason:
+        return SourceError(f"{where}it was not to be fetched: put {archive.name} into '{own}', or allow the download")
     return SourceError(
-        f"dataset '{archive.dataset}' is not here: looked for the folder '{archive.folder}' in {folders}; downloading "
-        f"{archive.url} failed: {reason}\n"
+        f"{where}downloading {archive.url} failed: {reason}\n"
         f"  copy the archive:     put {archive.name} into '{own}', where it is unpacked\n"
         f"  or the folder:        put '{archive.folder}' there, as torchvision lays it out\n"
-        f"  or say where it is:   {FOLDER}=FOLDER, the folder that holds '{archive.folder}'"
+        + (f"  or say where it is:   {FOLDER}=FOLDER, the folder that holds '{archive.folder}'" if root is None else "")
     )

@@ -18,7 +18,7 @@ from genmetrics.sources.base import ImageSource, SeededSource
 from genmetrics.sources.layout import dtype_name
 from genmetrics.sources.loader import Item
 from genmetrics.sources.names import count
-from genmetrics.sources.noise import Draw, DrawnBatch, LabelDraw, NoiseSpec, NoiseType, check_seed, draws
+from genmetrics.sources.noise import Draw, DrawnBatch, LabelDraw, NoiseSampler, NoiseSpec, NoiseType, check_seed, draws
 from genmetrics.sources.quantise import QuantisedSource, Quantiser, Rounding, ValueRange
 from genmetrics.sources.samples import Sample
 from genmetrics.types import Fingerprint
@@ -48,7 +48,7 @@ class GeneratorSource(QuantisedSource, SeededSource):
         *,
         z_size: int | Sequence[int],
         num_samples: int,
-        z_type: NoiseType = "normal",
+        z_type: NoiseType | NoiseSampler = "normal",
         num_classes: int = 0,
         labels: LabelDraw = "uniform",
         draw: Draw = "per-sample",
@@ -66,7 +66,8 @@ class GeneratorSource(QuantisedSource, SeededSource):
                 any callable. It gives (n, 3, h, w) or (n, 1, h, w): uint8, or floats whose range is stated.
             z_size: of the noise of one sample, a number or a shape; z is (n, z_size) float32.
             num_samples: how many images there are.
-            z_type: ``normal``, ``unit`` (uniform on the sphere of radius 1) or ``uniform`` (0..1).
+            z_type: ``normal``, ``unit`` (uniform on the sphere of radius 1) or ``uniform`` (0..1); or, with
+                torch-fidelity's stream, a function of a ``numpy.random.RandomState`` and a shape that draws the noise.
             num_classes: of a conditional generator; labels are (n,) int64.
             labels: ``uniform`` draws them; ``balanced`` gives sample i the label i mod ``num_classes``.
             draw: ``per-sample``, or ``torch-fidelity`` for that tool's stream of noise and labels.
@@ -142,7 +143,7 @@ class GeneratorSource(QuantisedSource, SeededSource):
     def fingerprint(self) -> Fingerprint:
         """The program, all options and the seed; no digest without a seed, or for code, which cannot be known."""
         digest = None
-        if self._program is not None and self._seed is not None:
+        if self._program is not None and self._seed is not None and not callable(self._noise.z_type):
             parts = (self._program, self._noise, self._num_samples, self._seed, self._quantiser.text)
             digest = _sha256(repr((*parts, self._device.type)))
         return Fingerprint(self.kind, self.description, digest)

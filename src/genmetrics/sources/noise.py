@@ -7,7 +7,8 @@ float64 and rounded to float32.
 
 ``draw="torch-fidelity"``: one stream for all, ``numpy.random.RandomState(s)``, drawn batch by batch as torch-fidelity
 0.4.0 does it (noise of a batch, then its labels), so that its numbers can be had again. Its ``unit`` noise covers
-only the part of the sphere where all coordinates are positive; that is kept here, and only here.
+only the part of the sphere where all coordinates are positive; that is kept here, and only here. A function in place
+of a type of noise is called with that stream and a shape, as torch-fidelity calls its registered noise sources.
 
 Matches: torch-fidelity's draws bit for bit, tests/sources/test_noise.py.
 """
@@ -15,7 +16,7 @@ Matches: torch-fidelity's draws bit for bit, tests/sources/test_noise.py.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -26,11 +27,13 @@ from torch import Tensor
 
 from genmetrics.errors import UsageError
 
-__all__ = ["Draw", "DrawnBatch", "LabelDraw", "NoiseSpec", "NoiseType", "check_seed", "draws"]
+__all__ = ["Draw", "DrawnBatch", "LabelDraw", "NoiseSampler", "NoiseSpec", "NoiseType", "check_seed", "draws", "sampled"]
 
 NoiseType = Literal["normal", "unit", "uniform"]
 LabelDraw = Literal["uniform", "balanced"]
 Draw = Literal["per-sample", "torch-fidelity"]
+#: Draws noise of a shape, (n, size), from a stream.
+NoiseSampler = Callable[[np.random.RandomState, tuple[int, ...]], Tensor]
 
 _NOISE_STREAM, _LABEL_STREAM = 0, 1
 #: torch-fidelity's guard against division by zero.
@@ -44,7 +47,7 @@ class NoiseSpec:
     Attributes:
         z_size: the shape of the noise of one sample.
         z_type: ``normal``: independent standard normal; ``unit``: uniform on the sphere of radius 1;
-            ``uniform``: independent, uniform in [0, 1].
+            ``uniform``: independent, uniform in [0, 1]. Or a function that draws it, for torch-fidelity's stream.
         num_classes: how many classes labels are drawn from; 0 if the generator takes no labels.
         labels: ``uniform``: drawn; ``balanced``: sample i has label i mod ``num_classes``.
         draw: from which streams.
@@ -52,7 +55,7 @@ class NoiseSpec:
     """
 
     z_size: tuple[int, ...]
-    z_type: NoiseType = "normal"
+    z_type: NoiseType | NoiseSampler = "normal"
     num_classes: int = 0
     labels: LabelDraw = "uniform"
     draw: Draw = "per-sample"
@@ -60,6 +63,8 @@ class NoiseSpec:
 
     def __post_init__(self) -> None:
         for name, kind in (("z_type", NoiseType), ("labels", LabelDraw), ("draw", Draw)):
+            if callable(getattr(self, name)) and name == "z_type":
+                continue
             if getattr(self, name) not in get_args(kind):
                 also = "; torch-fidelity's 'uniform_0_1' is 'uniform' here" if name == "z_type" else ""
                 raise UsageError(
@@ -75,6 +80,8 @@ class NoiseSpec:
             raise UsageError("labels='balanced' was given without num_classes; give how many classes there are")
         if self.labels == "balanced" and self.draw == "torch-fidelity":
             raise UsageError("labels='balanced' does not go with draw='torch-fidelity', which draws labels uniformly")
+        if callable(self.z_type) and self.draw != "torch-fidelity":
+            raise UsageError("a function as z_type draws from torch-fidelity's stream; give draw='torch-fidelity' too")
         if self.draw == "torch-fidelity" and len(self.z_size) != 1:
             raise UsageError(f"draw='torch-fidelity' takes a number as z_size, not the shape {self.z_size}")
 
@@ -148,6 +155,19 @@ def _labels(spec: NoiseSpec, seed: int, positions: Sequence[int]) -> Int64[Tenso
     return torch.tensor(found, dtype=torch.int64)
 
 
+def sampled(sampler: NoiseSampler, stream: np.random.RandomState, shape: tuple[int, ...]) -> Float32[Tensor, "..."]:
+    """The noise that a function draws, checked.
+
+    Raises:
+        UsageError: if it gives something else than numbers of that shape.
+    """
+    noise: object = sampler(stream, shape)
+    if not isinstance(noise, Tensor) or tuple(noise.shape) != shape or not noise.is_floating_point():
+        given = f"{noise.dtype} {tuple(noise.shape)}" if isinstance(noise, Tensor) else f"a {type(noise).__name__}"
+        raise UsageError(f"the function that draws the noise gave {given.removeprefix('torch.')}; expected float32 {shape}")
+    return noise.to(torch.float32)
+
+
 def _torch_fidelity_draws(spec: NoiseSpec, seed: int, wanted: Sequence[int], num_samples: int) -> Iterator[DrawnBatch]:
     """Everything before the last wanted sample is drawn, wanted or not."""
     chosen = wanted if isinstance(wanted, range) else frozenset(wanted)
@@ -155,8 +175,11 @@ def _torch_fidelity_draws(spec: NoiseSpec, seed: int, wanted: Sequence[int], num
     for start in range(0, wanted[-1] + 1 if wanted else 0, spec.batch_size):
         size = min(spec.batch_size, num_samples - start)
         shape = (size, *spec.z_size)
-        values = stream.randn(*shape) if spec.z_type == "normal" else stream.rand(*shape)
-        noise = torch.from_numpy(values).float()
+        if callable(spec.z_type):
+            noise = sampled(spec.z_type, stream, shape)
+        else:
+            values = stream.randn(*shape) if spec.z_type == "normal" else stream.rand(*shape)
+            noise = torch.from_numpy(values).float()
         if spec.z_type == "unit":
             noise = noise / (noise**2).sum(dim=-1, keepdim=True).sqrt().clamp_min(_TORCH_FIDELITY_EPS)
         labels = None

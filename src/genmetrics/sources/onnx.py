@@ -14,7 +14,7 @@ from torch import Tensor
 from genmetrics.errors import DependencyError, DeviceError, SourceError, UsageError
 from genmetrics.sources.model_file import Loaded, ModelFileSource
 
-__all__ = ["OnnxSource"]
+__all__ = ["OnnxNetwork", "OnnxSource", "open_session"]
 
 _TYPES: dict[str, type[np.generic]] = {
     "tensor(float)": np.float32,
@@ -38,28 +38,10 @@ class OnnxSource(ModelFileSource):
     _what = "ONNX"
 
     def _load(self, path: Path, shown: str, device: torch.device, options: Mapping[str, Any]) -> Loaded:
-        try:
-            import onnxruntime
-        except ImportError as error:
-            raise DependencyError(
-                f"'{shown}' is run by ONNX Runtime, which is not installed: pip install 'genmetrics[onnx]'"
-            ) from error
-        available = onnxruntime.get_available_providers()
-        provider: Any = "CPUExecutionProvider"
-        if device.type == "cuda" and "CUDAExecutionProvider" in available:
-            provider = ("CUDAExecutionProvider", {"device_id": device.index or 0})
-        elif device.type != "cpu" and options.get("device", "auto") != "auto":
-            raise DeviceError(
-                f"device={options['device']} was given, and this ONNX Runtime has {', '.join(available)}; give "
-                "device=cpu, or install onnxruntime-gpu"
-            )
-        settings = onnxruntime.SessionOptions()
-        settings.log_severity_level = _ERRORS_ONLY
-        try:
-            session = onnxruntime.InferenceSession(str(path), settings, providers=[provider])
-        except Exception as error:
-            raise SourceError(f"'{shown}' cannot be loaded as an ONNX model: {error}; it may be damaged") from error
-        network = _Network(session, f"'{self.description}'", options)
+        session = open_session(path, shown, device, required=options.get("device", "auto") != "auto")
+        import onnxruntime
+
+        network = OnnxNetwork(session, f"'{self.description}'", options)
         runs_on = session.get_providers()[0]
         if _names_other_files(path):
             note = "the model keeps weights in other files, whose content is not looked at: it is never cached"
@@ -68,7 +50,44 @@ class OnnxSource(ModelFileSource):
         return Loaded(network, torch.device("cpu"), version, network.batch_size)
 
 
-class _Network:
+def open_session(path: Path, shown: str, device: torch.device, required: bool) -> Any:
+    """An ONNX Runtime session of a model.
+
+    Args:
+        path: where it is.
+        shown: the path as given.
+        device: where it is to run, if ONNX Runtime can.
+        required: whether it is an error if it cannot.
+
+    Raises:
+        SourceError: if the file is no model.
+        DeviceError: if ONNX Runtime cannot run there.
+        DependencyError: if it is not installed.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise DependencyError(
+            f"'{shown}' is run by ONNX Runtime, which is not installed: pip install 'genmetrics[onnx]'"
+        ) from error
+    available = onnxruntime.get_available_providers()
+    provider: Any = "CPUExecutionProvider"
+    if device.type == "cuda" and "CUDAExecutionProvider" in available:
+        provider = ("CUDAExecutionProvider", {"device_id": device.index or 0})
+    elif device.type != "cpu" and required:
+        raise DeviceError(
+            f"device={device} was given, and this ONNX Runtime has {', '.join(available)}; give "
+            "device=cpu, or install onnxruntime-gpu"
+        )
+    settings = onnxruntime.SessionOptions()
+    settings.log_severity_level = _ERRORS_ONLY
+    try:
+        return onnxruntime.InferenceSession(str(path), settings, providers=[provider])
+    except Exception as error:
+        raise SourceError(f"'{shown}' cannot be loaded as an ONNX model: {error}; it may be damaged") from error
+
+
+class OnnxNetwork:
     """A session as a function of tensors on the CPU."""
 
     def __init__(self, session: Any, what: str, options: Mapping[str, Any]) -> None:

@@ -38,10 +38,10 @@ _SPLITS: Mapping[str, tuple[str, str | None, int]] = {
 }
 
 
-def open_stl10(split: str) -> Stl10Source:
-    """A split of STL-10, fetched if it is not here."""
+def open_stl10(split: str, root: Path | None = None, download: bool = True) -> Stl10Source:
+    """A split of STL-10, fetched if it is not here; see ``find_or_fetch``."""
     images, labels, expected = _SPLITS[split]
-    folder = find_or_fetch(STL10, [name for name in (images, labels) if name is not None])
+    folder = find_or_fetch(STL10, [name for name in (images, labels) if name is not None], root, download)
     return Stl10Source(folder, split, expected)
 
 
