@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-
 from torch import Tensor
 
 from genmetrics.types import Precision

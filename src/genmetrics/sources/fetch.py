@@ -71,9 +71,7 @@ def _own_folders() -> list[Path]:
     return folders
 
 
-def find_or_fetch(
-    archive: Archive, needed: Sequence[str], root: Path | None = None, download: bool = True
-) -> Path:
+def find_or_fetch(archive: Archive, needed: Sequence[str], root: Path | None = None, download: bool = True) -> Path:
     """The unpacked folder; if there is none, the archive is unpacked, and fetched first where need be.
 
     Args:

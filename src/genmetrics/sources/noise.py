@@ -27,7 +27,17 @@ from torch import Tensor
 
 from genmetrics.errors import UsageError
 
-__all__ = ["Draw", "DrawnBatch", "LabelDraw", "NoiseSampler", "NoiseSpec", "NoiseType", "check_seed", "draws", "sampled"]
+__all__ = [
+    "Draw",
+    "DrawnBatch",
+    "LabelDraw",
+    "NoiseSampler",
+    "NoiseSpec",
+    "NoiseType",
+    "check_seed",
+    "draws",
+    "sampled",
+]
 
 NoiseType = Literal["normal", "unit", "uniform"]
 LabelDraw = Literal["uniform", "balanced"]
@@ -155,7 +165,7 @@ def _labels(spec: NoiseSpec, seed: int, positions: Sequence[int]) -> Int64[Tenso
     return torch.tensor(found, dtype=torch.int64)
 
 
-def sampled(sampler: NoiseSampler, stream: np.random.RandomState, shape: tuple[int, ...]) -> Float32[Tensor, "..."]:
+def sampled(sampler: NoiseSampler, stream: np.random.RandomState, shape: tuple[int, ...]) -> Float32[Tensor, "*shape"]:
     """The noise that a function draws, checked.
 
     Raises:
@@ -164,7 +174,9 @@ def sampled(sampler: NoiseSampler, stream: np.random.RandomState, shape: tuple[i
     noise: object = sampler(stream, shape)
     if not isinstance(noise, Tensor) or tuple(noise.shape) != shape or not noise.is_floating_point():
         given = f"{noise.dtype} {tuple(noise.shape)}" if isinstance(noise, Tensor) else f"a {type(noise).__name__}"
-        raise UsageError(f"the function that draws the noise gave {given.removeprefix('torch.')}; expected float32 {shape}")
+        raise UsageError(
+            f"the function that draws the noise gave {given.removeprefix('torch.')}; expected float32 {shape}"
+        )
     return noise.to(torch.float32)
 
 

@@ -133,6 +133,7 @@ class OnnxNetwork:
         self._output = session.get_outputs()[0].name
 
     def __call__(self, *tensors: Tensor) -> Tensor:
+        """The images of noise, and of labels if the model takes them; all on the CPU."""
         number = len(tensors[0])
         arrays = [self._padded(tensor.numpy()) for tensor in tensors]
         given = {name: array.astype(kind) for (name, kind), array in zip(self._inputs, arrays, strict=True)}

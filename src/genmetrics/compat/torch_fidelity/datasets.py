@@ -15,8 +15,8 @@ from torch.utils.data import Dataset
 
 from genmetrics.errors import SourceError, UsageError
 from genmetrics.registry import load_target
-from genmetrics.sources.decode import BadImage, decode_file
 from genmetrics.sources.datasets import DATASETS
+from genmetrics.sources.decode import BadImage, decode_file
 from genmetrics.sources.loader import ItemSource
 
 __all__ = ["ImagesPathDataset", "NamedDataset", "RandomlyGeneratedDataset", "TransformPILtoRGBTensor"]

@@ -8,7 +8,13 @@ from types import MappingProxyType
 __all__ = ["DEFAULTS"]
 
 _OF_AN_INPUT: Mapping[str, object] = MappingProxyType(
-    {"cache_name": None, "model_z_type": "normal", "model_z_size": None, "model_num_classes": 0, "model_num_samples": None}
+    {
+        "cache_name": None,
+        "model_z_type": "normal",
+        "model_z_size": None,
+        "model_num_classes": 0,
+        "model_num_samples": None,
+    }
 )
 
 DEFAULTS: Mapping[str, object] = MappingProxyType(

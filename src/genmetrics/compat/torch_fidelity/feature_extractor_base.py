@@ -184,7 +184,10 @@ class BuiltInFeatureExtractor(FeatureExtractorBase):
             dtype = str(images.dtype).removeprefix("torch.")
             raise UsageError(
                 f"feature extractor {self.name!r} was given {dtype} {tuple(images.shape)}; expected uint8 (n, 3, h, w)"
-                + ("; quantise float images first: `(x * 255).round().clamp(0, 255).to(torch.uint8)` of 0..1"
-                   if images.is_floating_point() else "")
+                + (
+                    "; quantise float images first: `(x * 255).round().clamp(0, 255).to(torch.uint8)` of 0..1"
+                    if images.is_floating_point()
+                    else ""
+                )
             )
         return images

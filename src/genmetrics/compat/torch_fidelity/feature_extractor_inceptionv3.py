@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import cast
 
 from torch import Tensor, nn
@@ -24,6 +24,7 @@ class FeatureExtractorInceptionV3(BuiltInFeatureExtractor):
     """
 
     INPUT_IMAGE_SIZE = 299
+    _compute: Callable[[Tensor, Sequence[str]], dict[str, Tensor]]
 
     def __init__(
         self,
@@ -51,7 +52,7 @@ class FeatureExtractorInceptionV3(BuiltInFeatureExtractor):
         for part, module in network.named_children():
             self.add_module(part, module)
         # Its parts are this module's own; registered itself, it would be in the state dict a second time.
-        self.__dict__["_network"] = network
+        self.__dict__["_compute"] = network
         # Pools that subclasses written for torch-fidelity call between the layers.
         self.MaxPool_1, self.MaxPool_2 = nn.MaxPool2d(3, stride=2), nn.MaxPool2d(3, stride=2)
         self.AvgPool = nn.AdaptiveAvgPool2d((1, 1))
@@ -65,7 +66,7 @@ class FeatureExtractorInceptionV3(BuiltInFeatureExtractor):
         """
         inputs = self._inputs(x, "tf1-bilinear-299")
         with computing_at("exact", inputs.device):
-            return self._wanted(self._network(inputs, self.features_list))
+            return self._wanted(self._compute(inputs, self.features_list))
 
     @staticmethod
     def get_provided_features_list() -> tuple[str, ...]:

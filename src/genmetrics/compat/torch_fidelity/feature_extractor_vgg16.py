@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 from torch import Tensor
 
 from genmetrics.compat.torch_fidelity.feature_extractor_base import BuiltInFeatureExtractor
 from genmetrics.compat.torch_fidelity.networks import network_of
+from genmetrics.extractors.vgg16 import VGG16
 from genmetrics.precision import computing_at
 
 __all__ = ["FeatureExtractorVGG16"]
@@ -44,7 +46,7 @@ class FeatureExtractorVGG16(BuiltInFeatureExtractor):
             WeightsError: if there are no weights, or the file does not fit.
         """
         super().__init__(name, features_list, feature_extractor_internal_dtype, settings)
-        self.model = network_of("vgg16.tv-in1k", feature_extractor_weights_path)
+        self.model = cast(VGG16, network_of("vgg16.tv-in1k", feature_extractor_weights_path))
         del self.model.classifier["6"]  # the classes, which no feature is
         self._finish()
 

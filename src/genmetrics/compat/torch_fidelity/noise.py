@@ -25,7 +25,7 @@ def batch_normalize_last_dim(v: Float[Tensor, "*n d"], eps: float = _EPSILON) ->
     return v / v.square().sum(dim=-1, keepdim=True).sqrt().clamp_min(eps)
 
 
-def random_normal(rng: np.random.RandomState, shape: tuple[int, ...]) -> Float32[Tensor, "..."]:
+def random_normal(rng: np.random.RandomState, shape: tuple[int, ...]) -> Float32[Tensor, ...]:
     """Independent standard normal values.
 
     Matches: torch-fidelity 0.4.0 bit for bit; tests/compat/torch_fidelity/test_noise_and_paths.py.
@@ -33,7 +33,7 @@ def random_normal(rng: np.random.RandomState, shape: tuple[int, ...]) -> Float32
     return torch.from_numpy(rng.randn(*shape)).float()
 
 
-def random_unit(rng: np.random.RandomState, shape: tuple[int, ...]) -> Float32[Tensor, "..."]:
+def random_unit(rng: np.random.RandomState, shape: tuple[int, ...]) -> Float32[Tensor, ...]:
     """Vectors uniform on the sphere of radius 1, as torch-fidelity's documentation has it.
 
     Its code draws values that are all positive, which covers one orthant of the sphere alone.
@@ -41,7 +41,7 @@ def random_unit(rng: np.random.RandomState, shape: tuple[int, ...]) -> Float32[T
     return batch_normalize_last_dim(random_normal(rng, shape))
 
 
-def random_uniform_0_1(rng: np.random.RandomState, shape: tuple[int, ...]) -> Float32[Tensor, "..."]:
+def random_uniform_0_1(rng: np.random.RandomState, shape: tuple[int, ...]) -> Float32[Tensor, ...]:
     """Independent values, uniform in [0, 1).
 
     Matches: torch-fidelity 0.4.0 bit for bit; tests/compat/torch_fidelity/test_noise_and_paths.py.

@@ -44,7 +44,7 @@ __all__ = [
 ]
 
 Entry = TypeVar("Entry")
-MakeDataset = Callable[[str, bool], Dataset[Any]]
+MakeDataset = Callable[[Any, bool], Dataset[Any]]
 Interpolation = Callable[[Tensor, Tensor, float], Tensor]
 
 DATASETS_REGISTRY: dict[str, MakeDataset] = {
@@ -127,8 +127,8 @@ def register_noise_source(name: str, fn_generate: NoiseSource) -> None:
 
     Args:
         name: the name.
-        fn_generate: called with a ``numpy.random.RandomState`` of the run's seed and a shape, (n, z_size); gives float32
-            noise.
+        fn_generate: called with a ``numpy.random.RandomState`` of the run's seed and a shape, (n, z_size); gives
+            float32 noise.
 
     Raises:
         UsageError: if the name is taken or cannot be one, or the second argument cannot be called.

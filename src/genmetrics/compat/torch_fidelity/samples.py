@@ -89,16 +89,15 @@ class SamplesFolder(PathListSource):
     def fingerprint(self) -> Fingerprint:
         """Path, size and times of change of each image, and what is done with them."""
         files = super().fingerprint()
-        return Fingerprint(files.kind, self.description, self._with_crop(files.digest))
+        digest = None if files.digest is None else self._with_crop(files.digest)
+        return Fingerprint(files.kind, self.description, digest)
 
-    def identity(self) -> str | None:
+    def identity(self) -> str:
         """Name and size of each image, the beginnings of some, and what is done with them."""
         return self._with_crop(super().identity())
 
-    def _with_crop(self, digest: str | None) -> str | None:
-        if self._crop is None or digest is None:
-            return digest
-        return hashlib.sha256(f"{self._crop.id} {digest}".encode()).hexdigest()
+    def _with_crop(self, digest: str) -> str:
+        return digest if self._crop is None else hashlib.sha256(f"{self._crop.id} {digest}".encode()).hexdigest()
 
     def items(self, wanted: Sequence[int]) -> Iterator[Item]:
         """The wanted images in order."""
@@ -135,17 +134,18 @@ def _find(path: str | Path, deep: bool, find_ext: str, ext_lossy: str | None) ->
     files: list[str] = []
     below, others, links = 0, [], []
     num_lossy = 0
-    for folder, folders, names in os.walk(path):
+    for place, folders, names in os.walk(path):
+        folder = Path(place)
         top = os.path.realpath(folder) == os.path.realpath(path)
-        links += [name for name in folders if deep and os.path.islink(os.path.join(folder, name))]
+        links += [name for name in folders if deep and (folder / name).is_symlink()]
         for name in names:
-            ending = os.path.splitext(name)[1].lower()
+            ending = Path(name).suffix.lower()
             extension = ending.removeprefix(".")
             if extension not in wanted:
                 if ending in IMAGE_EXTENSIONS and (top or deep):
                     others.append(name)
             elif top or deep:
-                files.append(os.path.realpath(os.path.join(folder, name)))
+                files.append(os.path.realpath(folder / name))
                 num_lossy += extension in lossy
             else:
                 below += 1
@@ -155,7 +155,10 @@ def _find(path: str | Path, deep: bool, find_ext: str, ext_lossy: str | None) ->
     if below:
         notes.append(f"passed over {count(below, 'image')} in subfolders; samples_find_deep reads them")
     if others:
-        notes.append(f"passed over {count(len(others), 'image')} of other extensions ({some(others)}); name them in samples_find_ext")
+        notes.append(
+            f"passed over {count(len(others), 'image')} of other extensions ({some(others)}); name those in "
+            "samples_find_ext"
+        )
     if links:
         notes.append(f"passed over {count(len(links), 'linked folder')} ({some(sorted(links))})")
     return _Found(sorted(files), tuple(notes))
