@@ -64,7 +64,7 @@ class InceptionV3(nn.Module):
         """Compute the wanted outputs, and no layer beyond the last of them.
 
         Args:
-            inputs: (n, 3, 299, 299) of the convolutions' type (float32, bfloat16 or float64), normalised to about -1..1.
+            inputs: (n, 3, 299, 299) float32 (or what the convolutions are: bfloat16, float64), about -1..1.
             wanted: from ``64 192 768 2048`` (globally average-pooled layers), ``2023`` (seven channels of a
                 17x17 layer, unpooled), ``logits`` and ``logits_unbiased`` (1,008 classes, with and without the
                 bias).

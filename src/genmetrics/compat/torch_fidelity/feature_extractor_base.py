@@ -86,7 +86,7 @@ class FeatureExtractorBase(nn.Module):
         """The names of the features that ``forward`` gives, in its order."""
         return self.features_list
 
-    def convert_features_tuple_to_dict(self, features: tuple[Any, ...]) -> dict[str, Any]:
+    def convert_features_tuple_to_dict(self, features: object) -> dict[str, Any]:
         """What ``forward`` gave, by name.
 
         Raises:
