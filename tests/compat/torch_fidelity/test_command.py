@@ -255,12 +255,54 @@ def test_lengths_of_single_steps_can_be_printed(tmp_path, capsys):
     assert len(json.loads(capsys.readouterr().out)["perceptual_path_length_raw"]) >= 8
 
 
-@pytest.mark.parametrize("module", ["genmetrics.compat.torch_fidelity", "genmetrics.compat.torch_fidelity.fidelity"])
-def test_as_a_module(module, folders):
-    command = [sys.executable, "-m", module, "--cpu", "--isc", "--isc-splits", "2", "--silent", folders[0]]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
-    arguments = [*command, "--feature-extractor", "efficientnet-lite0.in1k", "--json"]
-    failed = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False)
-    assert failed.returncode == 2, failed.stderr  # the choices are torch-fidelity's
-    helped = subprocess.run([*command, "--help"], env=environment, capture_output=True, text=True, check=True)
-    assert helped.stdout.startswith("usage: fidelity")
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("--gpu 0 --isc --input1 cifar10-train", {"isc": True, "input1": "cifar10-train"}),
+        ("--gpu 0 --isc --input1 ~/images/", {"isc": True, "input1": "~/images/"}),
+        (
+            "--gpu 0 --isc --input1 ~/generator.pth --input1-model-z-size 128 --input1-model-num-samples 50000",
+            {"isc": True, "input1": "~/generator.pth", "input1_model_z_size": 128, "input1_model_num_samples": 50000},
+        ),
+        (
+            "--gpu 0 --fid --input1 ~/images/ --input2 cifar10-train",
+            {"fid": True, "input1": "~/images/", "input2": "cifar10-train"},
+        ),
+        (
+            "--gpu 0 --isc --fid --kid --ppl --mind --input1 ~/generator.onnx --input1-model-z-type normal "
+            "--input1-model-z-size 128 --input1-model-num-samples 50000 --input2 cifar10-train",
+            {
+                **dict.fromkeys(("isc", "fid", "kid", "ppl", "mind"), True),
+                "input1": "~/generator.onnx",
+                "input2": "cifar10-train",
+                "input1_model_z_size": 128,
+                "input1_model_num_samples": 50000,
+            },
+        ),
+    ],
+)
+def test_commands_of_its_documents(line, expected, calls):
+    main(line.split())
+    assert calls == [{**Settings().as_dict(), **expected}]
+
+
+def run(*command: str, processes: int = 1) -> subprocess.CompletedProcess[str]:
+    start = ["-m"] if processes == 1 else ["-m", "torch.distributed.run", f"--nproc-per-node={processes}", "-m"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [sys.executable, *start, *command], env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_as_a_module_alone_and_under_torchrun(folders):
+    package = "genmetrics.compat.torch_fidelity"
+    command = ["--cpu", "--isc", "--fid", *folders, "--silent", "--feature-extractor", "efficientnet-lite0.in1k"]
+    alone = run(package, *command)
+    assert (alone.returncode, alone.stderr) == (0, "")
+    assert [line.split(": ")[0] for line in alone.stdout.splitlines()] == [
+        "inception_score_mean",
+        "inception_score_std",
+        "frechet_inception_distance",
+    ]
+    shared = run(f"{package}.fidelity", *command, processes=2)
+    assert (shared.returncode, shared.stdout) == (0, alone.stdout), shared.stderr

@@ -140,13 +140,9 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_extractors(parser: argparse.ArgumentParser) -> None:
-    _add(
-        parser,
-        "feature_extractor",
-        str,
-        "the network of all metrics but PPL, in place of each metric's own",
-        choices=list(FEATURE_EXTRACTORS_REGISTRY),
-    )
+    known = ", ".join(FEATURE_EXTRACTORS_REGISTRY)
+    text = f"the network of all metrics but PPL, in place of each metric's own: {known}, or one of genmetrics' own"
+    _add(parser, "feature_extractor", str, text, "NAME")
     for name in ("isc", "fid", "kid", "prc", "mind"):
         _add(parser, f"feature_layer_{name}", str, f"the layer of it for {name.upper()}", "LAYER")
     _add(parser, "feature_extractor_weights_path", str, "a weight file in place of the published one", "FILE")
