@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -26,7 +25,7 @@ from genmetrics.compat.torch_fidelity import (
     interpolate_compat_tensorflow,
 )
 from genmetrics.errors import UnknownNameError, UsageError, WeightsError
-from support.openai_clip import openais_layout
+from support.openai_clip import openais_layout, save_archive
 from support.peers import import_peer
 from support.weights import CLIP_SIZES, DINOV2_SIZES, clip_hub_shapes, dinov2_hub_shapes, random_state_dict
 
@@ -155,13 +154,18 @@ def test_vgg16(vgg16_weights, images, monkeypatch):
         assert mine.dtype == torch.float32 and torch.equal(mine, other)
     assert ours.state_dict().keys() == theirs.state_dict().keys()
     assert relative(found[1], found[0]) > 100 * TOLERANCE
-    in_float64(ours, theirs)
-    assert 0 < relative(ours(images[:1])[0], found[0][:1]) < TOLERANCE
-    # What the peer's network is given in float64; its own half of the work is only waited for.
+    # In float64, with small layers at the end, for the published ones take a gigabyte then: it is so all the way.
+    ours.model.classifier["0"], ours.model.classifier["3"] = torch.nn.Linear(25088, 4), torch.nn.Linear(4, 4)
+    in_float64(ours)
+    inputs = ours._inputs(images, "tf1-bilinear-224-imagenet")
+    hidden = ours.model.classifier["0"](ours.model.features(inputs).flatten(1)).relu()
+    assert hidden.dtype == torch.float64
+    assert torch.equal(ours(images)[1], ours.model.classifier["3"](hidden).float())
     seen: list[Tensor] = []
-    monkeypatch.setattr(theirs.model, "forward", lambda inputs: seen.append(inputs) or torch.zeros(1, 1))
+    monkeypatch.setattr(theirs.model, "forward", lambda x: seen.append(x) or torch.zeros(1, 1))
+    theirs.feature_extractor_internal_dtype = torch.float64
     theirs(images)
-    assert torch.equal(ours._inputs(images, "tf1-bilinear-224-imagenet"), seen[0])
+    assert torch.equal(inputs, seen[0])
 
 
 class TestCLIP:
@@ -170,16 +174,15 @@ class TestCLIP:
     @pytest.fixture(scope="class")
     @staticmethod
     def hub(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tensor]:
-        """Weights that float16 has, for torch-fidelity loads them through it; without the text tower."""
+        """Weights that float16 has, as the file does; without the text tower."""
         shapes = clip_hub_shapes(*CLIP_SIZES["clip-vit-b32.openai"], text_depth=0)
         shapes = {name: shape for name, shape in shapes.items() if not name.startswith("text_model")}
         state = random_state_dict(shapes)
         return {name: value.half().float() if value.is_floating_point() else value for name, value in state.items()}
 
-    def test_features(self, hub, images, tmp_path, monkeypatch):
-        torch.save(hub, tmp_path / "clip.pt")
-        openai = openais_layout(hub)
-        monkeypatch.setattr(torch.jit, "load", lambda *_, **__: SimpleNamespace(state_dict=lambda: dict(openai)))
+    def test_features(self, hub, images, tmp_path):
+        """From a file such as OpenAI's own, which torch-fidelity loads as a program."""
+        save_archive(openais_layout(hub), tmp_path / "clip.pt")
         ours, theirs, found, expected = both(
             self.OURS, peer_clip.FeatureExtractorCLIP, "clip-vit-b-32", ["clip"], tmp_path / "clip.pt", None, images
         )
@@ -197,11 +200,17 @@ class TestCLIP:
         with pytest.raises(UnknownNameError, match=r"no clip network is called 'clip-vit-b-23'; did you mean"):
             self.OURS("clip-vit-b-23", ["clip"])
 
-    @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
-    def test_an_archive_of_code_is_refused(self, tmp_path):
-        torch.jit.save(torch.jit.trace(torch.nn.Linear(2, 2), torch.zeros(1, 2)), tmp_path / "clip.pt")
-        with pytest.raises(WeightsError, match="TorchScript archive, which is code: give the state dict"):
-            self.OURS("clip-vit-b-32", ["clip"], feature_extractor_weights_path=str(tmp_path / "clip.pt"))
+    def test_the_file_that_torch_fidelity_fetched(self, hub, tmp_path, monkeypatch):
+        """It is found; that this one is not the published one is noticed by its content."""
+        name = "clip-vit-b-32-40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af.pt"
+        folder = tmp_path / "hub" / "checkpoints"
+        folder.mkdir(parents=True)
+        save_archive(openais_layout(hub), folder / name)
+        monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+        with pytest.raises(WeightsError, match=rf"{name}' has the published name .* published 40d365715913"):
+            self.OURS("clip-vit-b-32", ["clip"])
+        monkeypatch.setenv("GENMETRICS_ALLOW_UNOFFICIAL_WEIGHTS", "1")
+        assert self.OURS("clip-vit-b-32", ["clip"]).model.visual_projection.weight.shape == (512, 768)
 
 
 class TestDINOv2:
