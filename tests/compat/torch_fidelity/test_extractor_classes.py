@@ -6,6 +6,7 @@ Tolerance: Inception-v3 and VGG16 bit-equal on a CPU, in float32 and in float64;
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 
@@ -99,6 +100,9 @@ class TestInception:
         assert {name for name, _ in theirs.named_children()} <= {name for name, _ in ours.named_children()}
         assert not any(parameter.requires_grad for parameter in ours.parameters()) and not ours.training
         assert ours.INPUT_IMAGE_SIZE == theirs.INPUT_IMAGE_SIZE
+        copied = copy.deepcopy(ours).to(torch.float64)
+        assert copied._compute.fc.weight is copied.fc.weight and copied.fc.weight.dtype == torch.float64
+        assert ours._compute.fc.weight is ours.fc.weight is not copied.fc.weight
         if dtype:
             exact = self.OURS("x", ["2048"], str(inception_weights))(images)[0]
             assert 1e-9 < relative(exact, found[3]) < TOLERANCE  # float64 is another number, by float32's rounding

@@ -181,7 +181,13 @@ class TestExample:
         images = torch.zeros(3, 3, 4, 5, dtype=torch.uint8)
         assert self.width(example=adapters.source_of(torch.utils.data.TensorDataset(images))) == 60
         assert self.width(example=images) == 60
-        assert flat == [(1, 3, 4, 5)] * 2
+        assert self.width(example=images.permute(0, 2, 3, 1).numpy()) == 60
+        assert flat == [(1, 3, 4, 5)] * 3
+
+    def test_of_statistics_there_is_none(self, flat, tmp_path):
+        np.savez(tmp_path / "ref.npz", mu=np.zeros(4), sigma=np.eye(4))
+        with pytest.raises(UsageError, match=r"'flat' failed on images uint8 \(1, 3, 299, 299\)"):
+            self.width(example=str(tmp_path / "ref.npz"))
 
     def test_of_a_generator(self, flat):
         class Model(GenerativeModelBase):
@@ -294,6 +300,8 @@ class TestBuiltIn:
         network = adapters.extractor_of(name, ["1280"])
         assert network == adapters.Network(name, "crop875-bicubic-224", {"1280": "1280"}, None)
         assert adapters.default_layer(name, "isc") == "logits" and adapters.default_layer(name, "fid") == "1280"
+        with pytest.raises(UsageError, match=r"'efficientnet-lite0.in1k' computes in float32 alone; leave out"):
+            adapters.extractor_of(name, ["1280"], internal_dtype="float64")
         with pytest.raises(UsageError, match=r"'efficientnet-lite0.in1k' has no output '2048'; its outputs: 1280"):
             adapters.extractor_of(name, ["2048"])
         with pytest.raises(
