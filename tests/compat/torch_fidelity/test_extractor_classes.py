@@ -114,26 +114,41 @@ class TestInception:
         assert network.get_requested_features_list() == ("2048", "64") and network.get_name() == "x"
 
     def test_a_subclass_that_goes_through_the_layers(self, inception_weights, images):
-        """As torchmetrics' does it."""
+        """As torchmetrics' does it, and those that are trained against: gradients go through the same layers."""
 
-        class Own(self.OURS):
-            def __init__(self, name, features_list, **kwargs):
-                super().__init__(name, features_list, **kwargs)
-                self.extra = torch.nn.Linear(64, 3)
+        def make(base: type, resize: Callable[..., Tensor]) -> torch.nn.Module:
+            class Own(base):
+                def __init__(self, name, features_list, **kwargs):
+                    super().__init__(name, features_list, **kwargs)
 
-            def forward(self, x):
-                inputs = (
-                    interpolate_compat_tensorflow.interpolate_bilinear_2d_like_tensorflow1x(
-                        x.float(), size=(299, 299), align_corners=False
-                    )
-                    - 128
-                ) / 128
-                x = self.MaxPool_1(self.Conv2d_2b_3x3(self.Conv2d_2a_3x3(self.Conv2d_1a_3x3(inputs))))
-                return (torch.nn.functional.adaptive_avg_pool2d(x, 1).flatten(1),)
+                def forward(self, x):
+                    x = (resize(x, size=(299, 299), align_corners=False) - 128) / 128
+                    for layer in ("Conv2d_1a_3x3", "Conv2d_2a_3x3", "Conv2d_2b_3x3", "MaxPool_1"):
+                        x = getattr(self, layer)(x)
+                    for layer in ("Conv2d_3b_1x1", "Conv2d_4a_3x3", "MaxPool_2", "Mixed_5b", "Mixed_5c", "Mixed_5d"):
+                        x = getattr(self, layer)(x)
+                    for layer in ("a", "b", "c", "d", "e"):
+                        x = getattr(self, f"Mixed_6{layer}")(x)
+                    for layer in ("Mixed_7a", "Mixed_7b", "Mixed_7c", "AvgPool"):
+                        x = getattr(self, layer)(x)
+                    return (x.flatten(1),)
 
-        made = Own("own", ["64"], feature_extractor_weights_path=str(inception_weights), **SETTINGS)
-        whole = self.OURS("x", ["64"], feature_extractor_weights_path=str(inception_weights))
-        assert torch.equal(made(images)[0], whole(images)[0])
+            return Own("own", ["2048"], feature_extractor_weights_path=str(inception_weights), **SETTINGS)
+
+        gradients = []
+        for base, module in (
+            (self.OURS, feature_extractor_inceptionv3),
+            (peer_inception.FeatureExtractorInceptionV3, peer_inception),
+        ):
+            given = images[:1].float().requires_grad_()
+            [features] = make(base, module.interpolate_bilinear_2d_like_tensorflow1x)(given)
+            features.square().sum().backward()
+            gradients.append((features.detach(), given.grad))
+        assert torch.equal(gradients[0][0], gradients[1][0])
+        assert float((gradients[0][1] - gradients[1][1]).norm() / gradients[1][1].norm()) <= TOLERANCE
+        [whole] = self.OURS("x", ["2048"], feature_extractor_weights_path=str(inception_weights))(images[:1])
+        assert torch.equal(gradients[0][0], whole)
+        assert feature_extractor_inceptionv3.URL_INCEPTION_V3 == peer_inception.URL_INCEPTION_V3
 
 
 def in_float64(*networks: torch.nn.Module) -> None:

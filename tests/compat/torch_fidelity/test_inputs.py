@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 from genmetrics.compat.torch_fidelity import adapters, datasets, registry, utils
 from genmetrics.compat.torch_fidelity.feature_extractor_base import FeatureExtractorBase
 from genmetrics.compat.torch_fidelity.samples import SamplesFolder
-from genmetrics.errors import DeviceError, SourceError, UsageError
+from genmetrics.errors import SourceError, UnknownNameError, UsageError
 from genmetrics.sources import cifar
 from genmetrics.sources.base import BatchSpec, ImageSource
 from genmetrics.sources.datasets import DATASETS
@@ -302,9 +302,12 @@ class TestFeatures:
             utils.create_feature_extractor("means", ["means"], cuda=False, rng_sed=3)
         with pytest.raises(UsageError, match="sample similarity 'lpisp'"):
             utils.create_sample_similarity("lpisp", cuda=False)
-        if not torch.cuda.is_available():
-            with pytest.raises(DeviceError, match=r"cuda=True was given, .*; give cuda=False"):
-                utils.create_feature_extractor("means", ["means"], verbose=False)
+
+    @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a CUDA device")
+    def test_without_a_gpu(self, capsys):
+        made = utils.create_feature_extractor("means", ["means"])
+        utils.get_featuresdict_from_dataset(Images(2), made, 4, True, False, True)
+        assert capsys.readouterr().err.count("note: no CUDA device was found; the CPU computes\n") == 2
 
     def test_similarities_are_given_their_options(self, monkeypatch, capsys):
         class Own(registry.SampleSimilarityBase):
@@ -316,3 +319,76 @@ class TestFeatures:
         made = utils.create_sample_similarity("own", cuda=False, sample_similarity_resize=32, ppl=True)
         assert made.given == (32, {"ppl": True})
         assert capsys.readouterr() == ("", "sample similarity 'own'\n")
+
+
+class TestInputsById:
+    """The functions that scripts call to have features once and metrics later."""
+
+    @pytest.fixture(autouse=True)
+    @staticmethod
+    def _registered(monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(registry.FEATURE_EXTRACTORS_REGISTRY, "means", Means)
+        monkeypatch.setitem(registry.DATASETS_REGISTRY, "mine", lambda root, download: Images(5))
+
+    SETTINGS: ClassVar[dict[str, Any]] = {"cuda": False, "verbose": False, "batch_size": 4}
+
+    def made(self) -> FeatureExtractorBase:
+        return utils.create_feature_extractor("means", ["means"], cuda=False, verbose=False)
+
+    @pytest.mark.parametrize(
+        "extract", [utils.extract_featuresdict_from_input_id, utils.extract_featuresdict_from_input_id_cached]
+    )
+    def test_of_a_folder(self, extract, folder):
+        found = extract(2, self.made(), input2=str(folder), samples_find_deep=True, **self.SETTINGS)
+        expected = [image.float().mean(dim=(1, 2)) for image in theirs(folder, samples_find_deep=True)]
+        assert torch.allclose(found["means"], torch.stack(expected), rtol=1e-6)
+
+    def test_of_datasets(self):
+        expected = Images(5).images.float().mean(dim=(2, 3))
+        for input_id, given in (("mine", {}), (1, {"input1": "mine"}), (1, {"input1": Images(5)})):
+            found = utils.extract_featuresdict_from_input_id(input_id, self.made(), **given, **self.SETTINGS)
+            assert torch.equal(found["means"], expected)
+
+    def test_inputs(self, folder, tmp_path):
+        opened = utils.prepare_input_from_id(1, input1=str(folder), samples_resize_and_crop=16)
+        expected = theirs(folder, samples_resize_and_crop=16)
+        assert isinstance(opened, Dataset) and equal([opened[i] for i in range(len(opened))], expected)
+        assert equal(read(adapters.source_of(opened)), expected)
+        given = Images()
+        assert utils.prepare_input_from_id(2, input2=given) is given
+        assert len(utils.prepare_input_from_id("mine")) == 5
+        (folder / "b.png").write_bytes(b"broken")
+        with pytest.raises(SourceError, match=r"b\.png"):
+            [opened[i] for i in range(len(opened))]
+
+    def test_names(self):
+        name = utils.get_cacheable_input_name
+        for arguments in (("mine", {}), (1, {"input1": "mine", "input1_cache_name": "x"})):
+            assert name(arguments[0], **arguments[1]) == "mine"
+        assert name(2, input2="folder", input2_cache_name="x") == "x" and name(1, input1="folder") is None
+
+    def test_extractors_and_layers(self):
+        assert utils.resolve_feature_extractor(fid=True, isc=True) == "inception-v3-compat"
+        assert utils.resolve_feature_extractor(prc=True) == "vgg16"
+        assert utils.resolve_feature_extractor(prc=True, fid=True, feature_extractor="means") == "means"
+        assert utils.resolve_feature_layer_for_metric("isc", isc=True) == "logits_unbiased"
+        assert utils.resolve_feature_layer_for_metric("fid", fid=True, feature_layer_fid="64") == "64"
+        with pytest.raises(UsageError, match="the metrics are inception-v3-compat and vgg16; give feature_ext"):
+            utils.resolve_feature_extractor(prc=True, fid=True)
+        with pytest.raises(UsageError, match="no metric was asked for"):
+            utils.resolve_feature_extractor()
+        with pytest.raises(UnknownNameError, match="'mean' is not registered"):
+            utils.resolve_feature_extractor(feature_extractor="mean")
+
+    @pytest.mark.parametrize(
+        ("input_id", "given", "message"),
+        [
+            (3, {}, "input 3: expected 1, 2 or the name of a registered dataset: 'cifar10-train'"),
+            ("somewhere", {}, "input 'somewhere': expected 1, 2 or"),
+            (1, {}, "input1 is missing; give"),
+            (1, {"input1": "mine", "batchsize": 3}, "unknown option 'batchsize'"),
+        ],
+    )
+    def test_errors(self, input_id, given, message):
+        with pytest.raises(UsageError, match=message):
+            utils.extract_featuresdict_from_input_id(input_id, self.made(), **given)

@@ -288,6 +288,21 @@ class TestFiles:
         )
         assert torch.equal(read(source).flatten(1).float(), theirs(model, 20, 8, 3))
         loaded = adapters.model_of(path, **given)
+        options = {f"input1_{name}": value for name, value in given.items()}
+        again = utils.prepare_input_from_id(1, input1=str(path), **options)
+        assert type(again) is type(loaded) and again.z_size == Z
+        features = utils.extract_featuresdict_from_input_id(
+            1,
+            Pixels("p", ["pixels"]),
+            input1=str(path),
+            input1_model_num_samples=20,
+            batch_size=8,
+            rng_seed=3,
+            cuda=False,
+            verbose=False,
+            **options,
+        )
+        assert torch.equal(features["pixels"], theirs(model, 20, 8, 3))
         assert isinstance(loaded, GenerativeModelONNX if suffix == ".onnx" else GenerativeModelModuleWrapper)
         assert (loaded.z_size, loaded.z_type, loaded.num_classes) == (Z, "uniform_0_1", classes)
 

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
+from genmetrics.compat.torch_fidelity.defaults import DEFAULTS
 from genmetrics.compat.torch_fidelity.feature_extractor_base import BuiltInFeatureExtractor, FeatureExtractorBase
 from genmetrics.compat.torch_fidelity.helpers import internal_dtype as dtype_of
 from genmetrics.compat.torch_fidelity.inputs import model_of, source_of
@@ -99,7 +100,8 @@ def extractor_of(
         internal_dtype: ``feature_extractor_internal_dtype``: ``float32``, ``float64`` or None.
         example: what to find the widths of a wrapped one's features with: images (n, 3, h, w) uint8, or a source, of
             which one image is read; None takes one of 299x299.
-        settings: all that ``calculate_metrics`` was given, by name, which the class of a wrapped one is called with.
+        settings: what ``calculate_metrics`` was told, by name; the class of a wrapped one is called with those that are
+            not what they are by default.
 
     Raises:
         UnknownNameError: if nothing of that name is registered.
@@ -122,7 +124,7 @@ def extractor_of(
             features = {layer: known.features[layer] for layer in layers}
             weights = None if weights_path is None else Path(weights_path)
             return Network(known.extractor, known.preprocess, features, weights)
-    given = {option: value for option, value in settings.items() if option != "cuda"}
+    given = _given(settings)
     if weights_path is not None:
         given["feature_extractor_weights_path"] = str(weights_path)
     if internal_dtype is not None:
@@ -184,6 +186,16 @@ def _of_ours(info: ExtractorInfo, layers: Sequence[str], weights_path: str | Pat
         )
     weights = None if weights_path is None else Path(weights_path)
     return Network(info.id, info.preprocess, {layer: layer for layer in layers}, weights)
+
+
+def _given(settings: Mapping[str, object]) -> dict[str, Any]:
+    """What torch-fidelity calls a class with: what was given, and not what is so anyway; never ``cuda``."""
+    plain = (bool, int, float, str)
+    return {
+        option: value
+        for option, value in settings.items()
+        if option != "cuda" and value is not None and not (isinstance(value, plain) and value == DEFAULTS.get(option))
+    }
 
 
 def _made(

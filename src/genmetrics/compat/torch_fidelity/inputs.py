@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch.utils.data import Dataset
 
-from genmetrics.compat.torch_fidelity.datasets import NamedDataset
+from genmetrics.compat.torch_fidelity.datasets import NamedDataset, SourceDataset
 from genmetrics.compat.torch_fidelity.generative_model_base import GenerativeModelBase
 from genmetrics.compat.torch_fidelity.models import ModelSource, is_model_file, load_model
 from genmetrics.compat.torch_fidelity.registry import DATASETS_REGISTRY
@@ -20,7 +20,7 @@ from genmetrics.registry import did_you_mean
 from genmetrics.sources.base import ImageSource
 from genmetrics.sources.parse import open_source
 
-__all__ = ["model_of", "source_of"]
+__all__ = ["is_generator", "model_of", "source_of"]
 
 _EXPECTED = (
     "the name of a registered dataset, a folder of images, a generator in an .onnx or TorchScript .pth file, a torch "
@@ -87,6 +87,13 @@ def source_of(
     return _other(given, slot)
 
 
+def is_generator(given: object) -> bool:
+    """Whether an input is a generator, or the file of one."""
+    return isinstance(given, GenerativeModelBase) or (
+        isinstance(given, str | Path) and is_model_file(Path(given).expanduser())
+    )
+
+
 def model_of(
     given: object,
     *,
@@ -121,7 +128,7 @@ def _registered(name: str, root: str | Path | None, download: bool) -> ImageSour
         folder = Path(torch.hub.get_dir()).expanduser().parent / "fidelity_datasets" if root is None else Path(root)
         folder.mkdir(parents=True, exist_ok=True)
         made = make(str(folder), download)
-    if isinstance(made, NamedDataset):
+    if isinstance(made, SourceDataset):
         return made.source
     if not isinstance(made, Dataset):
         raise UsageError(f"dataset {name!r}: its function gave a {type(made).__name__}; expected a torch Dataset")
@@ -132,6 +139,8 @@ def _other(given: object, slot: str) -> SourceLike:
     """What ``gm.evaluate`` takes beside torch-fidelity's inputs."""
     if given is None:
         raise UsageError(f"{slot} is missing; give {_EXPECTED}")
+    if isinstance(given, SourceDataset):
+        return given.source
     if isinstance(given, Dataset):
         return open_source(given)
     if not isinstance(given, str) or Path(given).expanduser().exists() or ":" in given:
