@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from genmetrics.extractors.base import load_extractor
-from genmetrics.precision import computing_at
+from genmetrics.precision import at_least_float32, computing_at
 
 CPU = torch.device("cpu")
 
@@ -76,3 +76,11 @@ def test_the_callers_autocast_does_not_reach_in():
     # The negative control: where autocast is asked for, the features are others.
     extractor.to(CPU, "bf16")
     assert not torch.equal(extractor(images, ["1280"])["1280"], expected)
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [(torch.bfloat16, torch.float32), (torch.float32, torch.float32), (torch.float64, torch.float64)],
+)
+def test_what_is_pooled_is_at_least_float32(given: torch.dtype, found: torch.dtype) -> None:
+    assert at_least_float32(torch.ones(2, dtype=given)).dtype == found

@@ -21,7 +21,7 @@ from genmetrics.extractors import clip as ours
 from genmetrics.extractors import clip_tokens as tokens
 from genmetrics.extractors.base import load_extractor
 from genmetrics.extractors.captions import CaptionExtractor
-from support.openai_clip import openai_b32, openai_module, openai_tokens, openais_layout
+from support.openai_clip import openai_b32, openai_module, openai_tokens, openais_layout, save_archive
 from support.peers import import_peer
 from support.weights import CLIP_SIZES, clip_hub_shapes, random_state_dict
 
@@ -214,12 +214,19 @@ def test_without_the_library(monkeypatch):
             build()
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_torchscript_archive_is_refused(tmp_path):
+def test_openais_own_archive(extractor, hub_file, images, tmp_path):
+    """In half precision, as it is published; the numbers are those of the hub's file rounded to that."""
+    state = {name: value for name, value in openais_layout(torch.load(hub_file)).items() if not name.startswith("t")}
     path = tmp_path / "ViT-B-32.pt"
-    torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), path)
-    with pytest.raises(WeightsError, match=r"it is a TorchScript archive, which is code: give the state dict"):
-        load_extractor(NAME, path)
+    save_archive(state, path)
+    archived = load_extractor(NAME, path)
+    rounded = {name: value.half().float() for name, value in state.items()}
+    torch.save(rounded, tmp_path / "rounded.pth")
+    found = archived(images, ["embedding"])["embedding"]
+    assert torch.equal(found, load_extractor(NAME, tmp_path / "rounded.pth")(images, ["embedding"])["embedding"])
+    error = relative(found, extractor(images, ["embedding"])["embedding"])
+    assert 0 < error < 0.05
+    assert archived.weights.official is False
 
 
 class TestVocabulary:

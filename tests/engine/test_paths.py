@@ -186,6 +186,14 @@ def test_unit_noise_covers_the_sphere_but_for_torch_fidelity() -> None:
     assert torch.allclose(theirs.norm(dim=1), torch.ones(100)) and float(theirs.min()) > 0
 
 
+def test_noise_of_a_function() -> None:
+    spec = NoiseSpec((4,), lambda rng, shape: torch.from_numpy(rng.gamma(2.0, size=shape)), draw="torch-fidelity")
+    start, end, _ = steps(spec, 9, EPSILON, 3, True)
+    rng = np.random.RandomState(3)
+    first, second = (torch.from_numpy(rng.gamma(2.0, size=(9, 4))).float() for _ in range(2))
+    assert torch.equal(start, first) and torch.equal(end, first + (second - first) * EPSILON)
+
+
 class TestErrors:
     def test_a_crop_of_what_is_not_cropped(self) -> None:
         with pytest.raises(UsageError, match=r"'gaps_ppl\.square-8' compares images as the generator gives them"):

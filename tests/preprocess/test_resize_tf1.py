@@ -7,7 +7,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from genmetrics.preprocess.resize_tf1 import resize_tf1_bilinear, resize_tf1_bilinear_by_torch
+from genmetrics.preprocess.resize_tf1 import resize_tf1_bilinear, resize_tf1_bilinear_by_torch, resize_tf1_bilinear_f64
+from support.peers import import_peer
 
 
 def pixels(height: int, width: int, seed: int, count: int = 1) -> np.ndarray:
@@ -64,6 +65,20 @@ def test_other_outputs_are_bit_equal(source: tuple[int, int], size: tuple[int, i
     images = pixels(*source, seed=1)
     ours = resize_tf1_bilinear(torch.from_numpy(images), size, by_plane=by_plane).numpy()
     np.testing.assert_array_equal(ours, formula(images, size))
+
+
+@pytest.mark.parametrize(
+    ("source", "size"), [((1, 1), (4, 3)), ((32, 45), (299, 299)), ((700, 310), (299, 299)), ((30, 41), (7, 90))]
+)
+def test_float64_is_torch_fidelitys(source: tuple[int, int], size: tuple[int, int]) -> None:
+    peer = import_peer("torch_fidelity.interpolate_compat_tensorflow")
+    images = torch.from_numpy(pixels(*source, seed=2)).double()
+    ours = resize_tf1_bilinear_f64(images, size)
+    assert ours.dtype == torch.float64
+    assert torch.equal(ours, peer.interpolate_bilinear_2d_like_tensorflow1x(images, size, align_corners=False))
+    rounded = resize_tf1_bilinear(images.float(), size).double()
+    assert float((ours - rounded).abs().max()) < 1e-2
+    assert source == (1, 1) or not torch.equal(ours, rounded)
 
 
 def test_doubling_by_hand() -> None:

@@ -246,6 +246,39 @@ class TestCifar:
         assert message.replace("{path}", str(path)) in str(caught.value)
 
 
+class TestAFolderOfOnesOwn:
+    def test_it_is_the_one_that_is_looked_in(self, folder: Path, tmp_path: Path, monkeypatch) -> None:
+        monkeypatch.setattr(cifar, "CIFAR10", small(CIFAR10, 4))
+        write_cifar(folder, 3)
+        write_cifar(tmp_path / "own")
+        assert len(cifar.open_cifar10("test", tmp_path / "own", download=False)) == 4
+
+    def test_what_is_not_there_is_not_fetched(self, folder: Path, tmp_path: Path, monkeypatch) -> None:
+        def fetched(*_: object) -> None:
+            raise AssertionError("it was fetched")
+
+        write_cifar(folder)
+        monkeypatch.setattr("genmetrics.sources.fetch.download", fetched)
+        with pytest.raises(SourceError) as caught:
+            cifar.open_cifar10("test", tmp_path / "own", download=False)
+        assert str(caught.value) == (
+            f"dataset 'cifar10' is not here: looked for the folder 'cifar-10-batches-py' in '{tmp_path / 'own'}'; it "
+            f"was not to be fetched: put cifar-10-python.tar.gz into '{tmp_path / 'own'}', or allow the download"
+        )
+
+    def test_what_is_fetched_is_put_there(self, folder: Path, tmp_path: Path, monkeypatch) -> None:
+        def fetched(url: str, path: Path, *_: object) -> None:
+            root = write_cifar(tmp_path / "packed")
+            with tarfile.open(path, "w:gz") as tar:
+                tar.add(root, root.name)
+
+        monkeypatch.setattr(cifar, "CIFAR10", small(CIFAR10, 4))
+        monkeypatch.setattr("genmetrics.sources.fetch.download", fetched)
+        assert len(cifar.open_cifar10("train", tmp_path / "own")) == 20
+        assert [path.name for path in (tmp_path / "own").iterdir()] == ["cifar-10-batches-py"]
+        assert not list(folder.iterdir())
+
+
 class TestStl10:
     def test_the_images_in_their_order(self, tmp_path: Path, collect: Callable[..., Collected]) -> None:
         images = np.stack([pixels(index, 96, 96) for index in range(3)])

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from genmetrics.errors import UsageError
-from genmetrics.sources.noise import NoiseSpec, check_seed, draws
+from genmetrics.sources.noise import NoiseSampler, NoiseSpec, check_seed, draws
 from support.peers import import_peer
 
 
@@ -187,3 +187,37 @@ def test_seeds() -> None:
         with pytest.raises(UsageError, match=f"seed is {seed}, expected 0 to"):
             check_seed(seed, draw)  # type: ignore[arg-type]
     assert math.isfinite(everything(NoiseSpec((1,)), 2**64 - 1, range(2))[0].sum())
+
+
+def gamma(stream: np.random.RandomState, shape: tuple[int, ...]) -> torch.Tensor:
+    return torch.from_numpy(stream.gamma(2.0, size=shape))
+
+
+def test_a_function_draws_from_the_stream_of_torch_fidelity() -> None:
+    spec = NoiseSpec((3,), gamma, num_classes=4, draw="torch-fidelity", batch_size=5)
+    noise, labels = everything(spec, 8, range(7), num_samples=7)
+    stream = np.random.RandomState(8)
+    for rows in (slice(0, 5), slice(5, 7)):
+        size = rows.stop - rows.start
+        assert torch.equal(noise[rows], torch.from_numpy(stream.gamma(2.0, size=(size, 3))).float())
+        assert labels[rows].tolist() == stream.randint(0, 4, size=size).tolist()
+    some, _ = everything(spec, 8, (2, 6), num_samples=7)
+    assert torch.equal(some, noise[[2, 6]])
+
+
+def test_a_function_needs_that_stream() -> None:
+    with pytest.raises(UsageError, match=r"a function as z_type .*; give draw='torch-fidelity' too"):
+        NoiseSpec((3,), gamma)
+
+
+@pytest.mark.parametrize(
+    ("sampler", "given"),
+    [
+        (lambda _, shape: torch.zeros(shape[0]), r"float32 \(5,\)"),
+        (lambda _, shape: torch.zeros(shape, dtype=torch.int64), r"int64 \(5, 3\)"),
+    ],
+)
+def test_a_function_that_gives_something_else(sampler: NoiseSampler, given: str) -> None:
+    spec = NoiseSpec((3,), sampler, draw="torch-fidelity", batch_size=5)
+    with pytest.raises(UsageError, match=rf"the function that draws the noise gave {given}; expected float32 \(5, 3\)"):
+        next(draws(spec, 0, range(5), 5))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from genmetrics.extractors.published import file_in_package
 
-__all__ = ["openai_b32", "openai_module", "openai_tokens", "openais_layout"]
+__all__ = ["openai_b32", "openai_module", "openai_tokens", "openais_layout", "save_archive"]
 
 
 def openai_module(name: str) -> ModuleType:
@@ -83,3 +84,29 @@ def openai_tokens(texts: Sequence[str]) -> Tensor:
         numbers = numbers if len(numbers) <= 77 else [*numbers[:76], end]
         row[: len(numbers)] = torch.tensor(numbers)
     return tokens
+
+
+def save_archive(state: dict[str, Tensor], path: Path) -> None:
+    """Write weights in OpenAI's layout as OpenAI wrote its own: a TorchScript archive in half precision."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.jit.save(torch.jit.trace(_Part(state).half(), torch.ones(1)), path)
+
+
+class _Part(torch.nn.Module):
+    """Parameters by dotted names, in modules within modules."""
+
+    def __init__(self, state: dict[str, Tensor]) -> None:
+        super().__init__()
+        inner: dict[str, dict[str, Tensor]] = {}
+        for name, value in state.items():
+            first, dot, rest = name.partition(".")
+            if dot:
+                inner.setdefault(first, {})[rest] = value
+            else:
+                self.register_parameter(first, torch.nn.Parameter(value, requires_grad=False))
+        for name, part in inner.items():
+            self.add_module(name, _Part(part))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x

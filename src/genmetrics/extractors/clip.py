@@ -1,7 +1,7 @@
 """CLIP of OpenAI, an image tower and a text tower in the same space: the networks are the transformers library's.
 
-The pinned files are those of the Hugging Face hub; a state dict in OpenAI's own layout can be given. OpenAI's own files
-are TorchScript archives, which are code, and are not loaded.
+The pinned files are those of the Hugging Face hub; OpenAI's own, TorchScript archives of which only the weights are
+read, hold the same weights in half precision, in which they were published.
 """
 
 from __future__ import annotations

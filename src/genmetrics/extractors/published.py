@@ -70,6 +70,11 @@ def _of_hub(
     return PublishedWeights(extractor, {name: file.url}, sha256, hub=file, others=others)
 
 
+def _of_openai(tag: str, sha256: str) -> dict[str, str]:
+    """OpenAI's file of a CLIP under the name that torch-fidelity gives it; the hub's was made from it."""
+    return {f"clip-vit-{tag}-{sha256}.pt": sha256}
+
+
 PUBLISHED: dict[str, PublishedWeights] = {
     weights.extractor: weights
     for weights in (
@@ -130,6 +135,7 @@ PUBLISHED: dict[str, PublishedWeights] = {
             "3d74acf9a28c67741b2f4f2ea7635f0aaf6f0268",
             "pytorch_model.bin",
             "a63082132ba4f97a80bea76823f544493bffa8082296d62d71581a4feff1576f",
+            _of_openai("b-32", "40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af"),
         ),
         _of_hub(
             "clip-vit-b16.openai",
@@ -137,6 +143,7 @@ PUBLISHED: dict[str, PublishedWeights] = {
             "57c216476eefef5ab752ec549e440a49ae4ae5f3",
             "pytorch_model.bin",
             "ec89c7b09c749a60aae3c9cd910516f24b58214a7df060b48962d14c469cfbf0",
+            _of_openai("b-16", "5806e77cd80f8b59890b7e101eabd078d9fb84e6937f9e85e4ecb61988df416f"),
         ),
         _of_hub(
             "clip-vit-l14.openai",
@@ -144,6 +151,7 @@ PUBLISHED: dict[str, PublishedWeights] = {
             "32bd64288804d66eefd0ccbe215aa642df71cc41",
             "model.safetensors",
             "a2bf730a0c7debf160f7a6b50b3aaf3703e7e88ac73de7a314903141db026dcb",
+            _of_openai("l-14", "b8cca3fd41ae0c99ba7e8951adf17d267cdb84cd88be6f7c2e0eca1737a03836"),
         ),
         _of_hub(
             "clip-vit-l14-336.openai",
@@ -151,6 +159,7 @@ PUBLISHED: dict[str, PublishedWeights] = {
             "ce19dc912ca5cd21c8a653c79e251e808ccabcd1",
             "pytorch_model.bin",
             "c6032c2e0caae3dc2d4fba35535fa6307dbb49df59c7e182b1bc4b3329b81801",
+            _of_openai("l-14-336px", "3035c92b350959924f9f00213499208652fc7ea050643e8b385c2dac08641f02"),
         ),
     )
 }

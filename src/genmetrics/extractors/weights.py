@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from genmetrics.download import DownloadError, download
 from genmetrics.errors import MissingWeightsError, OutputError, WeightsError
 from genmetrics.extractors.hub_files import HubFile
+from genmetrics.extractors.script_archive import is_script_archive, script_state_dict
 from genmetrics.files import file_digest
 
 __all__ = [
@@ -204,7 +204,7 @@ def _missing(published: PublishedWeights, reason: str) -> MissingWeightsError:
 
 
 def load_state_dict(path: Path, extractor: str) -> dict[str, Tensor]:
-    """The tensors of a ``.safetensors`` or torch file; code in a pickle is never run.
+    """The tensors of a ``.safetensors`` or torch file, or of a TorchScript archive; code in a file is never run.
 
     Raises:
         WeightsError: if the file is damaged or holds anything but tensors.
@@ -212,13 +212,13 @@ def load_state_dict(path: Path, extractor: str) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
+        if is_script_archive(path):
+            return script_state_dict(path)
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle fails in whatever it makes the unpickler do
         hint = ""
         if path.suffix == ".pb":
             hint = f"; a TensorFlow graph is made usable by 'genmetrics weights convert {path}'"
-        elif _is_torchscript(path):
-            hint = "; it is a TorchScript archive, which is code: give the state dict of what is in it"
         raise WeightsError(
             f"weights '{path}' for extractor {extractor!r} cannot be read as a torch or safetensors state dict "
             f"(it is damaged, or holds more than tensors, which is never loaded){hint}"
@@ -229,14 +229,6 @@ def load_state_dict(path: Path, extractor: str) -> dict[str, Tensor]:
             "(names to tensors)"
         )
     return dict(loaded)
-
-
-def _is_torchscript(path: Path) -> bool:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return any(name.endswith("/constants.pkl") for name in archive.namelist())
-    except (OSError, zipfile.BadZipFile):
-        return False
 
 
 def fresh_module(module: Callable[[], nn.Module], state: dict[str, Tensor], path: Path, extractor: str) -> nn.Module:

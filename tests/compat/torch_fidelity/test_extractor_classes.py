@@ -6,9 +6,9 @@ Tolerance: Inception-v3 and VGG16 bit-equal on a CPU, in float32 and in float64;
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ from genmetrics.compat.torch_fidelity import (
     interpolate_compat_tensorflow,
 )
 from genmetrics.errors import UnknownNameError, UsageError, WeightsError
-from support.openai_clip import openais_layout
+from support.openai_clip import openais_layout, save_archive
 from support.peers import import_peer
 from support.weights import CLIP_SIZES, DINOV2_SIZES, clip_hub_shapes, dinov2_hub_shapes, random_state_dict
 
@@ -100,6 +100,9 @@ class TestInception:
         assert {name for name, _ in theirs.named_children()} <= {name for name, _ in ours.named_children()}
         assert not any(parameter.requires_grad for parameter in ours.parameters()) and not ours.training
         assert ours.INPUT_IMAGE_SIZE == theirs.INPUT_IMAGE_SIZE
+        copied = copy.deepcopy(ours).to(torch.float64)
+        assert copied._compute.fc.weight is copied.fc.weight and copied.fc.weight.dtype == torch.float64
+        assert ours._compute.fc.weight is ours.fc.weight is not copied.fc.weight
         if dtype:
             exact = self.OURS("x", ["2048"], str(inception_weights))(images)[0]
             assert 1e-9 < relative(exact, found[3]) < TOLERANCE  # float64 is another number, by float32's rounding
@@ -111,26 +114,41 @@ class TestInception:
         assert network.get_requested_features_list() == ("2048", "64") and network.get_name() == "x"
 
     def test_a_subclass_that_goes_through_the_layers(self, inception_weights, images):
-        """As torchmetrics' does it."""
+        """As torchmetrics' does it, and those that are trained against: gradients go through the same layers."""
 
-        class Own(self.OURS):
-            def __init__(self, name, features_list, **kwargs):
-                super().__init__(name, features_list, **kwargs)
-                self.extra = torch.nn.Linear(64, 3)
+        def make(base: type, resize: Callable[..., Tensor]) -> torch.nn.Module:
+            class Own(base):
+                def __init__(self, name, features_list, **kwargs):
+                    super().__init__(name, features_list, **kwargs)
 
-            def forward(self, x):
-                inputs = (
-                    interpolate_compat_tensorflow.interpolate_bilinear_2d_like_tensorflow1x(
-                        x.float(), size=(299, 299), align_corners=False
-                    )
-                    - 128
-                ) / 128
-                x = self.MaxPool_1(self.Conv2d_2b_3x3(self.Conv2d_2a_3x3(self.Conv2d_1a_3x3(inputs))))
-                return (torch.nn.functional.adaptive_avg_pool2d(x, 1).flatten(1),)
+                def forward(self, x):
+                    x = (resize(x, size=(299, 299), align_corners=False) - 128) / 128
+                    for layer in ("Conv2d_1a_3x3", "Conv2d_2a_3x3", "Conv2d_2b_3x3", "MaxPool_1"):
+                        x = getattr(self, layer)(x)
+                    for layer in ("Conv2d_3b_1x1", "Conv2d_4a_3x3", "MaxPool_2", "Mixed_5b", "Mixed_5c", "Mixed_5d"):
+                        x = getattr(self, layer)(x)
+                    for layer in ("a", "b", "c", "d", "e"):
+                        x = getattr(self, f"Mixed_6{layer}")(x)
+                    for layer in ("Mixed_7a", "Mixed_7b", "Mixed_7c", "AvgPool"):
+                        x = getattr(self, layer)(x)
+                    return (x.flatten(1),)
 
-        made = Own("own", ["64"], feature_extractor_weights_path=str(inception_weights), **SETTINGS)
-        whole = self.OURS("x", ["64"], feature_extractor_weights_path=str(inception_weights))
-        assert torch.equal(made(images)[0], whole(images)[0])
+            return Own("own", ["2048"], feature_extractor_weights_path=str(inception_weights), **SETTINGS)
+
+        gradients = []
+        for base, module in (
+            (self.OURS, feature_extractor_inceptionv3),
+            (peer_inception.FeatureExtractorInceptionV3, peer_inception),
+        ):
+            given = images[:1].float().requires_grad_()
+            [features] = make(base, module.interpolate_bilinear_2d_like_tensorflow1x)(given)
+            features.square().sum().backward()
+            gradients.append((features.detach(), given.grad))
+        assert torch.equal(gradients[0][0], gradients[1][0])
+        assert float((gradients[0][1] - gradients[1][1]).norm() / gradients[1][1].norm()) <= TOLERANCE
+        [whole] = self.OURS("x", ["2048"], feature_extractor_weights_path=str(inception_weights))(images[:1])
+        assert torch.equal(gradients[0][0], whole)
+        assert feature_extractor_inceptionv3.URL_INCEPTION_V3 == peer_inception.URL_INCEPTION_V3
 
 
 def in_float64(*networks: torch.nn.Module) -> None:
@@ -155,13 +173,18 @@ def test_vgg16(vgg16_weights, images, monkeypatch):
         assert mine.dtype == torch.float32 and torch.equal(mine, other)
     assert ours.state_dict().keys() == theirs.state_dict().keys()
     assert relative(found[1], found[0]) > 100 * TOLERANCE
-    in_float64(ours, theirs)
-    assert 0 < relative(ours(images[:1])[0], found[0][:1]) < TOLERANCE
-    # What the peer's network is given in float64; its own half of the work is only waited for.
+    # In float64, with small layers at the end, for the published ones take a gigabyte then: it is so all the way.
+    ours.model.classifier["0"], ours.model.classifier["3"] = torch.nn.Linear(25088, 4), torch.nn.Linear(4, 4)
+    in_float64(ours)
+    inputs = ours._inputs(images, "tf1-bilinear-224-imagenet")
+    hidden = ours.model.classifier["0"](ours.model.features(inputs).flatten(1)).relu()
+    assert hidden.dtype == torch.float64
+    assert torch.equal(ours(images)[1], ours.model.classifier["3"](hidden).float())
     seen: list[Tensor] = []
-    monkeypatch.setattr(theirs.model, "forward", lambda inputs: seen.append(inputs) or torch.zeros(1, 1))
+    monkeypatch.setattr(theirs.model, "forward", lambda x: seen.append(x) or torch.zeros(1, 1))
+    theirs.feature_extractor_internal_dtype = torch.float64
     theirs(images)
-    assert torch.equal(ours._inputs(images, "tf1-bilinear-224-imagenet"), seen[0])
+    assert torch.equal(inputs, seen[0])
 
 
 class TestCLIP:
@@ -170,16 +193,15 @@ class TestCLIP:
     @pytest.fixture(scope="class")
     @staticmethod
     def hub(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tensor]:
-        """Weights that float16 has, for torch-fidelity loads them through it; without the text tower."""
+        """Weights that float16 has, as the file does; without the text tower."""
         shapes = clip_hub_shapes(*CLIP_SIZES["clip-vit-b32.openai"], text_depth=0)
         shapes = {name: shape for name, shape in shapes.items() if not name.startswith("text_model")}
         state = random_state_dict(shapes)
         return {name: value.half().float() if value.is_floating_point() else value for name, value in state.items()}
 
-    def test_features(self, hub, images, tmp_path, monkeypatch):
-        torch.save(hub, tmp_path / "clip.pt")
-        openai = openais_layout(hub)
-        monkeypatch.setattr(torch.jit, "load", lambda *_, **__: SimpleNamespace(state_dict=lambda: dict(openai)))
+    def test_features(self, hub, images, tmp_path):
+        """From a file such as OpenAI's own, which torch-fidelity loads as a program."""
+        save_archive(openais_layout(hub), tmp_path / "clip.pt")
         ours, theirs, found, expected = both(
             self.OURS, peer_clip.FeatureExtractorCLIP, "clip-vit-b-32", ["clip"], tmp_path / "clip.pt", None, images
         )
@@ -197,11 +219,17 @@ class TestCLIP:
         with pytest.raises(UnknownNameError, match=r"no clip network is called 'clip-vit-b-23'; did you mean"):
             self.OURS("clip-vit-b-23", ["clip"])
 
-    @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
-    def test_an_archive_of_code_is_refused(self, tmp_path):
-        torch.jit.save(torch.jit.trace(torch.nn.Linear(2, 2), torch.zeros(1, 2)), tmp_path / "clip.pt")
-        with pytest.raises(WeightsError, match="TorchScript archive, which is code: give the state dict"):
-            self.OURS("clip-vit-b-32", ["clip"], feature_extractor_weights_path=str(tmp_path / "clip.pt"))
+    def test_the_file_that_torch_fidelity_fetched(self, hub, tmp_path, monkeypatch):
+        """It is found; that this one is not the published one is noticed by its content."""
+        name = "clip-vit-b-32-40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af.pt"
+        folder = tmp_path / "hub" / "checkpoints"
+        folder.mkdir(parents=True)
+        save_archive(openais_layout(hub), folder / name)
+        monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+        with pytest.raises(WeightsError, match=rf"{name}' has the published name .* published 40d365715913"):
+            self.OURS("clip-vit-b-32", ["clip"])
+        monkeypatch.setenv("GENMETRICS_ALLOW_UNOFFICIAL_WEIGHTS", "1")
+        assert self.OURS("clip-vit-b-32", ["clip"]).model.visual_projection.weight.shape == (512, 768)
 
 
 class TestDINOv2:

@@ -1,4 +1,4 @@
-"""From torch-fidelity's inputs and feature extractors to what our engine takes."""
+"""From torch-fidelity's feature extractors to those of our engine; and, from ``inputs``, its inputs to our sources."""
 
 from __future__ import annotations
 
@@ -12,29 +12,23 @@ from typing import Any
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
-from torch.utils.data import Dataset
 
-from genmetrics.compat.torch_fidelity.datasets import NamedDataset
+from genmetrics.compat.torch_fidelity.defaults import DEFAULTS
 from genmetrics.compat.torch_fidelity.feature_extractor_base import BuiltInFeatureExtractor, FeatureExtractorBase
-from genmetrics.compat.torch_fidelity.generative_model_base import GenerativeModelBase
 from genmetrics.compat.torch_fidelity.helpers import internal_dtype as dtype_of
-from genmetrics.compat.torch_fidelity.models import ModelSource, is_model_file, load_model
+from genmetrics.compat.torch_fidelity.inputs import model_of, source_of
+from genmetrics.compat.torch_fidelity.models import ModelSource
 from genmetrics.compat.torch_fidelity.networks import BUILT_IN
-from genmetrics.compat.torch_fidelity.registry import (
-    DATASETS_REGISTRY,
-    FEATURE_EXTRACTORS_REGISTRY,
-    feature_extractor,
-)
-from genmetrics.compat.torch_fidelity.samples import SamplesFolder
+from genmetrics.compat.torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY, feature_extractor
 from genmetrics.compat.torch_fidelity.wrapped import PREPROCESS, wrap
-from genmetrics.engine.sides import SourceLike
-from genmetrics.errors import SourceError, UsageError
+from genmetrics.engine.options import Options
+from genmetrics.engine.sides import SourceLike, open_side
+from genmetrics.errors import UsageError
 from genmetrics.extractors import EXTRACTORS
 from genmetrics.registry import did_you_mean
-from genmetrics.sources.base import BatchSpec, ImageSource
+from genmetrics.sources.base import BatchSpec
 from genmetrics.sources.loader import ItemSource
-from genmetrics.sources.parse import open_source
-from genmetrics.types import MetricInfo, Shard
+from genmetrics.types import ExtractorInfo, MetricInfo, Shard
 
 __all__ = [
     "DEFAULT_FEATURE_EXTRACTOR",
@@ -48,10 +42,6 @@ __all__ = [
 
 DEFAULT_FEATURE_EXTRACTOR: Mapping[str, str] = MappingProxyType(
     {**dict.fromkeys(("isc", "fid", "kid", "mind"), "inception-v3-compat"), "prc": "vgg16"}
-)
-_EXPECTED = (
-    "the name of a registered dataset, a folder of images, a generator in an .onnx or TorchScript .pth file, a torch "
-    "Dataset of uint8 images, a GenerativeModelBase, or what gm.evaluate takes: statistics, an archive, a tensor"
 )
 
 
@@ -89,90 +79,6 @@ class Network:
         return {} if self.weights is None else {self.extractor: self.weights}
 
 
-def source_of(
-    given: str | Path | Dataset[Any] | GenerativeModelBase | SourceLike,
-    *,
-    model_z_type: str = "normal",
-    model_z_size: int | None = None,
-    model_num_classes: int = 0,
-    model_num_samples: int | None = None,
-    batch_size: int = 64,
-    rng_seed: int = 2020,
-    device: str = "cpu",
-    samples_find_deep: bool = False,
-    samples_find_ext: str = "png,jpg,jpeg",
-    samples_ext_lossy: str | None = "jpg,jpeg",
-    samples_resize_and_crop: int = 0,
-    datasets_root: str | Path | None = None,
-    datasets_download: bool = True,
-    slot: str = "input1",
-) -> SourceLike:
-    """What ``input1`` or ``input2`` of ``calculate_metrics`` is, as ``gm.evaluate`` takes it.
-
-    In this order: a registered name, a folder, a generator in an ``.onnx`` or ``.pth`` file, a torch ``Dataset`` or
-    ``GenerativeModelBase``. Whatever else ``gm.evaluate`` takes is passed on: statistics, archives, arrays.
-
-    Args:
-        given: the input.
-        model_z_type: of a generator in a file, as are the next two: a registered noise source.
-        model_z_size: the size of its noise.
-        model_num_classes: how many classes it has; 0 for none.
-        model_num_samples: how many images a generator makes, one in a file or not.
-        batch_size: images that a generator makes at once; noise and labels are drawn batch by batch.
-        rng_seed: of noise and labels. Both inputs have the same, as in torch-fidelity.
-        device: where a generator is moved, if this is a CUDA device; else it stays where it is.
-        samples_find_deep: whether a folder's subfolders are read too.
-        samples_find_ext: the extensions of its images.
-        samples_ext_lossy: those that are lossy, of which a note says that they may affect metrics.
-        samples_resize_and_crop: the side of a square to which its images are resized and cropped; 0 leaves them.
-        datasets_root: where the archives of a registered dataset are; None looks where ours and torch-fidelity's are.
-        datasets_download: whether one that is not there is fetched.
-        slot: what the input is called in messages: ``input1`` or ``input2``.
-
-    Raises:
-        UsageError: if the input is none of these, or an option cannot be meant.
-        SourceError: if there are no images in it.
-    """
-    if isinstance(given, str) and given in DATASETS_REGISTRY:
-        return _registered(given, datasets_root, datasets_download)
-    if isinstance(given, str | Path):
-        path = Path(given).expanduser()
-        if path.is_dir():
-            return SamplesFolder(given, samples_find_deep, samples_find_ext, samples_ext_lossy, samples_resize_and_crop)
-        if is_model_file(path):
-            given = load_model(path, model_z_size, model_z_type, model_num_classes, slot)
-    if isinstance(given, GenerativeModelBase):
-        return ModelSource(
-            given, num_samples=model_num_samples, batch_size=batch_size, seed=rng_seed, device=device, slot=slot
-        )
-    return _other(given, slot)
-
-
-def model_of(
-    given: object,
-    *,
-    model_z_type: str = "normal",
-    model_z_size: int | None = None,
-    model_num_classes: int = 0,
-    slot: str = "input1",
-) -> GenerativeModelBase:
-    """The generator that an input is, loaded if it is a file; for the Perceptual Path Length, and as ``source_of``.
-
-    Raises:
-        UsageError: if the input is no generator.
-        SourceError: if the file is damaged or is none.
-    """
-    if isinstance(given, GenerativeModelBase):
-        return given
-    if isinstance(given, str | Path) and is_model_file(path := Path(given).expanduser()):
-        return load_model(path, model_z_size, model_z_type, model_num_classes, slot)
-    shown = f"'{given}'" if isinstance(given, str | Path) else f"a {type(given).__name__}"
-    raise UsageError(
-        f"{slot} is {shown}, and a path length is of a generator: give an .onnx or TorchScript .pth file with "
-        f"{slot}_model_z_size, or a GenerativeModelBase"
-    )
-
-
 def extractor_of(
     name: str,
     layers: Sequence[str],
@@ -194,24 +100,18 @@ def extractor_of(
         internal_dtype: ``feature_extractor_internal_dtype``: ``float32``, ``float64`` or None.
         example: what to find the widths of a wrapped one's features with: images (n, 3, h, w) uint8, or a source, of
             which one image is read; None takes one of 299x299.
-        settings: all that ``calculate_metrics`` was given, by name, which the class of a wrapped one is called with.
+        settings: what ``calculate_metrics`` was told, by name; the class of a wrapped one is called with those that are
+            not what they are by default.
 
     Raises:
         UnknownNameError: if nothing of that name is registered.
         UsageError: if it has no such layer, or cannot be used.
         SourceError: if the example cannot be read.
     """
-    if name not in FEATURE_EXTRACTORS_REGISTRY and name in EXTRACTORS:
-        ours = EXTRACTORS.get(name)
-        unknown = [layer for layer in layers if layer not in ours.features]
-        if unknown:
-            raise UsageError(
-                f"extractor {name!r} has no output {unknown[0]!r}; its outputs: {', '.join(ours.features)}"
-            )
-        weights = None if weights_path is None else Path(weights_path)
-        return Network(name, ours.preprocess, {layer: layer for layer in layers}, weights)
-    cls = feature_extractor(name)
     exact = dtype_of(internal_dtype) == torch.float64
+    if name not in FEATURE_EXTRACTORS_REGISTRY and name in EXTRACTORS:
+        return _of_ours(EXTRACTORS.get(name), layers, weights_path, exact)
+    cls = feature_extractor(name)
     known = BUILT_IN.get(name) if issubclass(cls, BuiltInFeatureExtractor) else None
     if known is not None:
         unknown = [layer for layer in layers if layer not in known.features]
@@ -224,7 +124,7 @@ def extractor_of(
             features = {layer: known.features[layer] for layer in layers}
             weights = None if weights_path is None else Path(weights_path)
             return Network(known.extractor, known.preprocess, features, weights)
-    given = {option: value for option, value in settings.items() if option != "cuda"}
+    given = _given(settings)
     if weights_path is not None:
         given["feature_extractor_weights_path"] = str(weights_path)
     if internal_dtype is not None:
@@ -274,34 +174,28 @@ def default_layer(extractor: str, metric: str) -> str:
     return layer
 
 
-def _registered(name: str, root: str | Path | None, download: bool) -> ImageSource:
-    """The images of a registered dataset."""
-    make = DATASETS_REGISTRY[name]
-    if isinstance(make, partial) and make.func is NamedDataset:
-        made: object = make(root, download)
-    else:
-        folder = Path(torch.hub.get_dir()).expanduser().parent / "fidelity_datasets" if root is None else Path(root)
-        folder.mkdir(parents=True, exist_ok=True)
-        made = make(str(folder), download)
-    if isinstance(made, NamedDataset):
-        return made.source
-    if not isinstance(made, Dataset):
-        raise UsageError(f"dataset {name!r}: its function gave a {type(made).__name__}; expected a torch Dataset")
-    return open_source(made)
+def _of_ours(info: ExtractorInfo, layers: Sequence[str], weights_path: str | Path | None, exact: bool) -> Network:
+    """One of our extractors by its own id."""
+    unknown = [layer for layer in layers if layer not in info.features]
+    if unknown:
+        raise UsageError(f"extractor {info.id!r} has no output {unknown[0]!r}; its outputs: {', '.join(info.features)}")
+    if exact:
+        raise UsageError(
+            f"extractor {info.id!r} computes in float32 alone; leave out feature_extractor_internal_dtype='float64', "
+            f"which these do in it: {', '.join(BUILT_IN)}"
+        )
+    weights = None if weights_path is None else Path(weights_path)
+    return Network(info.id, info.preprocess, {layer: layer for layer in layers}, weights)
 
 
-def _other(given: object, slot: str) -> SourceLike:
-    """What ``gm.evaluate`` takes beside torch-fidelity's inputs."""
-    if given is None:
-        raise UsageError(f"{slot} is missing; give {_EXPECTED}")
-    if isinstance(given, Dataset):
-        return open_source(given)
-    if not isinstance(given, str) or Path(given).expanduser().exists() or ":" in given:
-        return given
-    near = did_you_mean(given, [*DATASETS_REGISTRY])
-    raise SourceError(
-        f"{slot} is '{given}', which is neither registered nor a path that exists; {near}; else give {_EXPECTED}"
-    )
+def _given(settings: Mapping[str, object]) -> dict[str, Any]:
+    """What torch-fidelity calls a class with: what was given, and not what is so anyway; never ``cuda``."""
+    plain = (bool, int, float, str)
+    return {
+        option: value
+        for option, value in settings.items()
+        if option != "cuda" and value is not None and not (isinstance(value, plain) and value == DEFAULTS.get(option))
+    }
 
 
 def _made(
@@ -318,7 +212,7 @@ def _first_image(example: Tensor | SourceLike | None) -> UInt8[Tensor, "1 3 h w"
     """The first of some images; None where it is not to be had without reading what cannot be read again."""
     if example is None or isinstance(example, Tensor):
         return None if example is None else example[:1]
-    source = example if isinstance(example, ImageSource) else None
+    source = open_side(example, "gen", Options()).source
     if isinstance(source, ModelSource):
         return source.first_image()
     if not isinstance(source, ItemSource) or source.kind in ("iterable", "loader", "generator"):

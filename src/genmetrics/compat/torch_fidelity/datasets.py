@@ -19,7 +19,7 @@ from genmetrics.sources.datasets import DATASETS
 from genmetrics.sources.decode import BadImage, decode_file
 from genmetrics.sources.loader import ItemSource
 
-__all__ = ["ImagesPathDataset", "NamedDataset", "RandomlyGeneratedDataset", "TransformPILtoRGBTensor"]
+__all__ = ["ImagesPathDataset", "NamedDataset", "RandomlyGeneratedDataset", "SourceDataset", "TransformPILtoRGBTensor"]
 
 
 class TransformPILtoRGBTensor:
@@ -94,12 +94,39 @@ class RandomlyGeneratedDataset(Dataset[Any]):
         return self.imgs[i]
 
 
-class NamedDataset(Dataset[Any]):
-    """A split of a dataset that is registered with genmetrics.
+class SourceDataset(Dataset[Any]):
+    """The images of one of our sources.
 
     Attributes:
         source: what our engine reads in its place.
     """
+
+    def __init__(self, source: ItemSource) -> None:
+        """Take the source; nothing is read yet."""
+        self.source = source
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, i: int) -> UInt8[Tensor, "3 h w"]:
+        """The image at a position.
+
+        Raises:
+            IndexError: if there is none.
+            SourceError: if it cannot be read.
+        """
+        if not -len(self) <= i < len(self):
+            raise IndexError(f"image {i} of {len(self)}")
+        [item] = self.source.items([i % len(self)])
+        try:
+            pixels = item.load("drop").pixels
+        except BadImage as error:
+            raise SourceError(f"'{item.name}': {error}") from error
+        return torch.from_numpy(pixels.transpose(2, 0, 1).copy())
+
+
+class NamedDataset(SourceDataset):
+    """A split of a dataset that is registered with genmetrics."""
 
     def __init__(self, name: str, split: str, root: str | Path | None = None, download: bool = True) -> None:
         """Find it, and fetch it if it is not here.
@@ -114,18 +141,5 @@ class NamedDataset(Dataset[Any]):
             SourceError: if it is not there and is not or cannot be fetched.
         """
         opened = load_target(DATASETS.get(name).target)
-        self.source = cast(ItemSource, opened(split, None if root is None else Path(root).expanduser(), download))
-
-    def __len__(self) -> int:
-        return len(self.source)
-
-    def __getitem__(self, i: int) -> UInt8[Tensor, "3 h w"]:
-        """The image at a position.
-
-        Raises:
-            IndexError: if there is none.
-        """
-        if not -len(self) <= i < len(self):
-            raise IndexError(f"image {i} of {len(self)}")
-        [item] = self.source.items([i % len(self)])
-        return torch.from_numpy(item.load("drop").pixels.transpose(2, 0, 1).copy())
+        folder = None if root is None else Path(root).expanduser()
+        super().__init__(cast(ItemSource, opened(split, folder, download)))

@@ -8,11 +8,16 @@ from typing import cast
 from torch import Tensor, nn
 
 from genmetrics.compat.torch_fidelity.feature_extractor_base import BuiltInFeatureExtractor
+from genmetrics.compat.torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
 from genmetrics.compat.torch_fidelity.networks import network_of
 from genmetrics.extractors.inception_v3 import InceptionV3
+from genmetrics.extractors.published import PUBLISHED
 from genmetrics.precision import computing_at
 
-__all__ = ["FeatureExtractorInceptionV3"]
+__all__ = ["URL_INCEPTION_V3", "FeatureExtractorInceptionV3", "interpolate_bilinear_2d_like_tensorflow1x"]
+
+#: The published weights, where torch-fidelity has them.
+URL_INCEPTION_V3 = PUBLISHED["inception-v3.tf2015"].urls["weights-inception-2015-12-05-6726825d.pth"]
 
 
 class FeatureExtractorInceptionV3(BuiltInFeatureExtractor):

@@ -25,6 +25,8 @@ def interpolate_bilinear_2d_like_tensorflow1x(
 ) -> Float[Tensor, "n c out_h out_w"]:
     """Resize as TensorFlow 1 did.
 
+    Gradients go through it.
+
     Args:
         input: (n, c, h, w) float32 or float64.
         size: height and width of the result.
@@ -47,8 +49,10 @@ def interpolate_bilinear_2d_like_tensorflow1x(
     height, width = _target(tuple(input.shape[2:]), size, scale_factor)
     if align_corners:
         return F.interpolate(input, (height, width), mode="bilinear", align_corners=True)
-    resize = resize_tf1_bilinear if input.dtype == torch.float32 else resize_tf1_bilinear_f64
-    return resize(input, (height, width))
+    if input.dtype == torch.float64:
+        return resize_tf1_bilinear_f64(input, (height, width))
+    # What a gradient is to go through is computed in torch alone.
+    return resize_tf1_bilinear(input, (height, width), by_plane=False if input.requires_grad else None)
 
 
 def _target(

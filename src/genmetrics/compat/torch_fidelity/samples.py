@@ -156,7 +156,7 @@ def _find(path: str | Path, deep: bool, find_ext: str, ext_lossy: str | None) ->
         notes.append(f"passed over {count(below, 'image')} in subfolders; samples_find_deep reads them")
     if others:
         notes.append(
-            f"passed over {count(len(others), 'image')} of other extensions ({some(others)}); name those in "
+            f"passed over {count(len(others), 'image')} of other extensions ({some(sorted(others))}); name those in "
             "samples_find_ext"
         )
     if links:

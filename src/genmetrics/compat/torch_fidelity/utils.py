@@ -6,17 +6,23 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Float
-from torch import Tensor, nn
-from torch.utils.data import Dataset
+from torch import Tensor
 
-from genmetrics.compat.torch_fidelity.adapters import DEFAULT_FEATURE_EXTRACTOR
+from genmetrics.compat.torch_fidelity.adapters import DEFAULT_FEATURE_EXTRACTOR, default_extractor, default_layer
 from genmetrics.compat.torch_fidelity.feature_extractor_base import FeatureExtractorBase
-from genmetrics.compat.torch_fidelity.generative_model_base import GenerativeModelBase
-from genmetrics.compat.torch_fidelity.helpers import check_settings, vprint
-from genmetrics.compat.torch_fidelity.models import ModelSource
+from genmetrics.compat.torch_fidelity.features import (
+    InputId,
+    extract_featuresdict_from_input_id,
+    extract_featuresdict_from_input_id_cached,
+    get_featuresdict_from_dataset,
+    get_featuresdict_from_generative_model,
+    placed,
+    prepare_input_from_id,
+)
+from genmetrics.compat.torch_fidelity.helpers import check_settings, get_kwarg, vprint
 from genmetrics.compat.torch_fidelity.registry import (
+    DATASETS_REGISTRY,
     feature_extractor,
     interpolation,
     noise_source,
@@ -24,20 +30,23 @@ from genmetrics.compat.torch_fidelity.registry import (
 )
 from genmetrics.compat.torch_fidelity.sample_similarity_base import SampleSimilarityBase
 from genmetrics.compat.torch_fidelity.samples import glob_samples_paths
-from genmetrics.errors import DeviceError
-from genmetrics.sources.base import BatchSpec, ImageSource
+from genmetrics.errors import UsageError
 from genmetrics.sources.noise import sampled
-from genmetrics.sources.parse import open_source
-from genmetrics.types import Shard
 
 __all__ = [
     "DEFAULT_FEATURE_EXTRACTOR",
     "batch_interp",
     "create_feature_extractor",
     "create_sample_similarity",
+    "extract_featuresdict_from_input_id",
+    "extract_featuresdict_from_input_id_cached",
+    "get_cacheable_input_name",
     "get_featuresdict_from_dataset",
     "get_featuresdict_from_generative_model",
     "glob_samples_paths",
+    "prepare_input_from_id",
+    "resolve_feature_extractor",
+    "resolve_feature_layer_for_metric",
     "sample_random",
 ]
 
@@ -50,20 +59,19 @@ def create_feature_extractor(
     Args:
         name: its name.
         list_features: the features that it is to give.
-        cuda: move it to the GPU.
+        cuda: move it to the GPU, if there is one.
         settings: options of ``calculate_metrics``, which its class is called with: above all
             ``feature_extractor_weights_path``, ``feature_extractor_internal_dtype`` and ``feature_extractor_compile``.
 
     Raises:
         UnknownNameError: if nothing of that name is registered.
         UsageError: if an option is unknown or cannot be meant.
-        DeviceError: if there is no GPU.
     """
     check_settings(settings)
     vprint(settings.get("verbose", True), f"feature extractor '{name}', features {', '.join(list_features)}")
     made = feature_extractor(name)(name, list_features, **settings)
     made.requires_grad_(False)
-    _placed(made, cuda)
+    placed(made, cuda, settings.get("verbose", True))
     if settings.get("feature_extractor_compile") and made.can_be_compiled():
         made.compile()
     return made
@@ -74,20 +82,19 @@ def create_sample_similarity(name: str, cuda: bool = True, **settings: Any) -> S
 
     Args:
         name: its name.
-        cuda: move it to the GPU.
+        cuda: move it to the GPU, if there is one.
         settings: what its class is called with: ``sample_similarity_resize``, ``sample_similarity_dtype``, and options
             of ``calculate_metrics``.
 
     Raises:
         UnknownNameError: if nothing of that name is registered.
         UsageError: if an option is unknown or cannot be meant.
-        DeviceError: if there is no GPU.
     """
     own = ("sample_similarity_resize", "sample_similarity_dtype")
     check_settings({option: value for option, value in settings.items() if option not in own})
     vprint(settings.get("verbose", True), f"sample similarity '{name}'")
     made = sample_similarity(name)(name, **settings)
-    _placed(made, cuda)
+    placed(made, cuda, settings.get("verbose", True))
     return made
 
 
@@ -110,86 +117,55 @@ def batch_interp(a: Tensor, b: Tensor, t: float, method: str) -> Tensor:
     return interpolation(method)(a, b, t)
 
 
-def get_featuresdict_from_dataset(
-    input: Dataset[Any],
-    feat_extractor: FeatureExtractorBase,
-    batch_size: int,
-    cuda: bool,
-    save_cpu_ram: bool,
-    verbose: bool,
-) -> dict[str, Float[Tensor, "n _"]]:
-    """The features of a dataset's images, in their order and on the CPU.
+def resolve_feature_extractor(**settings: Any) -> str:
+    """The feature extractor that settings ask for: the one that is named, or that of the metrics that are.
 
     Args:
-        input: gives uint8 images (3, h, w), or whatever else genmetrics takes of a torch ``Dataset``.
-        feat_extractor: computes them where it is.
-        batch_size: how many images at once; images of other sizes wait for their like.
-        cuda: the extractor is on the GPU, and is moved there if not.
-        save_cpu_ram: has no effect: images are read as they are needed.
-        verbose: write to standard error how many images there are.
+        settings: options of ``calculate_metrics``.
 
     Raises:
-        SourceError: if there are no images in it.
+        UsageError: if no metric of features is asked for, or they have different ones.
     """
-    return _features(open_source(input), feat_extractor, batch_size, cuda, verbose)
+    check_settings(settings)
+    named = get_kwarg("feature_extractor", settings)
+    if named is None:
+        asked = {default_extractor(name) for name in DEFAULT_FEATURE_EXTRACTOR if get_kwarg(name, settings)}
+        if len(asked) != 1:
+            why = f"those of the metrics are {' and '.join(sorted(asked))}" if asked else "no metric was asked for"
+            raise UsageError(f"no feature extractor is named, and {why}; give feature_extractor='inception-v3-compat'")
+        [named] = asked
+    feature_extractor(named)
+    return str(named)
 
 
-def get_featuresdict_from_generative_model(
-    gen_model: GenerativeModelBase,
-    feat_extractor: FeatureExtractorBase,
-    num_samples: int,
-    batch_size: int,
-    cuda: bool,
-    rng_seed: int,
-    verbose: bool,
-) -> dict[str, Float[Tensor, "n _"]]:
-    """The features of a generator's images, in their order and on the CPU.
+def resolve_feature_layer_for_metric(metric: str, **settings: Any) -> str:
+    """The layer that a metric takes: the one that is named for it, or the extractor's choice.
 
     Args:
-        gen_model: gives uint8 images (n, 3, h, w).
-        feat_extractor: computes them where it is.
-        num_samples: how many images.
-        batch_size: how many at once.
-        cuda: both are on the GPU, and are moved there if not.
-        rng_seed: of the noise and the labels.
-        verbose: write to standard error how many images there are.
+        metric: ``isc``, ``fid``, ``kid``, ``prc`` or ``mind``.
+        settings: options of ``calculate_metrics``.
 
     Raises:
-        UsageError: if the generator gives something else, or an option cannot be meant.
+        UsageError: if neither names one.
     """
-    device = "cuda" if cuda else "cpu"
-    source = ModelSource(
-        gen_model, num_samples=num_samples, batch_size=batch_size, seed=rng_seed, device=device, slot="input1"
-    )
-    return _features(source, feat_extractor, batch_size, cuda, verbose)
+    default_extractor(metric)
+    named = get_kwarg(f"feature_layer_{metric}", settings)
+    return default_layer(resolve_feature_extractor(**settings), metric) if named is None else str(named)
 
 
-def _features(
-    source: ImageSource, network: FeatureExtractorBase, batch_size: int, cuda: bool, verbose: bool
-) -> dict[str, Tensor]:
-    vprint(verbose, f"{source.description}: features of {len(source):,} images")
-    _placed(network, cuda)
-    home = next((tensor.device for tensor in (*network.parameters(), *network.buffers())), torch.device("cpu"))
-    parts: dict[str, list[Tensor]] = {}
-    indices = []
-    with torch.no_grad():
-        for batch in source.batches(Shard(), BatchSpec(batch_size=batch_size)):
-            indices.append(batch.indices)
-            found = network.convert_features_tuple_to_dict(network(batch.images.to(home)))
-            for name, values in found.items():
-                parts.setdefault(name, []).append(values.cpu())
-    order = torch.cat(indices).argsort()
-    return {name: torch.cat(values)[order] for name, values in parts.items()}
+def get_cacheable_input_name(input_id: InputId, **settings: Any) -> str | None:
+    """The name under which torch-fidelity would keep an input's features; None for none.
 
-
-def _placed(module: nn.Module, cuda: bool) -> None:
-    """Put a module into evaluation, and on the GPU if that is wanted.
+    Args:
+        input_id: 1 or 2 for ``input1`` or ``input2`` of the settings, or the name of a registered dataset.
+        settings: options of ``calculate_metrics``.
 
     Raises:
-        DeviceError: if there is none.
+        UsageError: if an option is unknown.
     """
-    module.eval()
-    if cuda and not torch.cuda.is_available():
-        raise DeviceError("cuda=True was given, and torch finds no CUDA device on this machine; give cuda=False")
-    if cuda:
-        module.cuda()
+    check_settings(settings)
+    given = input_id if isinstance(input_id, str) else get_kwarg(f"input{input_id}", settings)
+    if isinstance(given, str) and given in DATASETS_REGISTRY:
+        return given
+    name: str | None = get_kwarg(f"input{input_id}_cache_name", settings)
+    return name
