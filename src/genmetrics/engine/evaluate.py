@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
@@ -25,6 +25,7 @@ from genmetrics.types import (
     BadImagePolicy,
     DecodePolicy,
     Engine,
+    MetricsLike,
     Precision,
     Progress,
     Shard,
@@ -41,7 +42,7 @@ _WHOLE = Shard()
 def evaluate(
     gen: SourceLike | Stats,
     ref: SourceLike | Stats | None = None,
-    metrics: Sequence[str] | str | None = None,
+    metrics: MetricsLike | None = None,
     *,
     extractor: str | None = None,
     weights: Mapping[str, Path] | Path | str | None = None,
@@ -72,7 +73,8 @@ def evaluate(
         gen: the generated set: whatever ``open_source`` takes, a statistics file of any known format (``stats:``
             before its path forces that), or ``Stats``.
         ref: the reference set, likewise.
-        metrics: metric ids; None takes ``fid,kid,isc`` with a reference and ``isc`` without one.
+        metrics: metric ids, or a ``MetricInfo`` for constants that no id has; None takes ``fid,kid,isc`` with a
+            reference and ``isc`` without one.
         extractor: the network on which to compute them; None takes each metric's own.
         weights: a weight file for the one extractor in use, or files by extractor id.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
@@ -129,7 +131,7 @@ def evaluate(
 @distributed.shared_run("compute_stats")
 def compute_stats(
     source: SourceLike,
-    metrics: Sequence[str] | str = ("fid", "kid"),
+    metrics: MetricsLike = ("fid", "kid"),
     *,
     extractor: str | None = None,
     weights: Mapping[str, Path] | Path | str | None = None,
@@ -223,7 +225,7 @@ def compute_stats(
 def weights_by_extractor(
     weights: Mapping[str, Path] | Path | str | None,
     extractor: str | None,
-    metrics: Sequence[str] | str | None,
+    metrics: MetricsLike | None,
 ) -> dict[str, Path]:
     """Weight files by extractor id; a lone path belongs to the one extractor in use."""
     if weights is None:

@@ -185,16 +185,16 @@ def _membership(subsets: Tensor, count: int, dtype: torch.dtype) -> Tensor:
 
 
 class KernelDistance(Metric):
-    """KID: 100 subsets of 1,000, their mean and their spread."""
+    """KID: the mean over subsets, 100 of 1,000 by its protocol, and their spread."""
 
     higher_is_better = False
     unary = False
-    num_subsets = 100
-    subset_size = 1000
 
     def __init__(self, info: MetricInfo, seed: int) -> None:
         self.id = info.id
         self.seed = seed
+        settings = dict(info.settings)
+        self.num_subsets, self.subset_size = int(settings["num_subsets"]), int(settings["subset_size"])
         self.needs = (Need(info.extractor, info.preprocess, info.feature, "feature_bank"),)
         self.protocol = info.protocol
 
