@@ -65,8 +65,8 @@ class _Output:
 
 
 def _run(out: _Output, path: str, fid: str, save: str) -> None:
-    from genmetrics.compat.is_fid_pytorch.pass_over_images import score_of, statistics_of
-    from genmetrics.compat.is_fid_pytorch.reference import statistics_in
+    from genmetrics.compat.is_fid_pytorch.pass_over_images import check_comparable, score_of, statistics_of
+    from genmetrics.compat.is_fid_pytorch.reference import moments_of, statistics_in
     from genmetrics.errors import UsageError
     from genmetrics.stats.formats.write import write_npz
 
@@ -84,6 +84,10 @@ def _run(out: _Output, path: str, fid: str, save: str) -> None:
     # In this order: what cannot be opened comes to light before any image is read.
     sides = [path, fid] if fid else [path]
     opened: list[Any] = [statistics_in(side) if side in given else _images(side, out) for side in sides]
+    if {path, fid} != given:
+        for side, statistics in zip(sides, opened, strict=True):
+            if side in given:
+                check_comparable(statistics)
     two_folders = len(sides) == 2 and not given and path != ""
     stats: list[Stats] = []
     scores: list[tuple[float, float]] = []
@@ -107,7 +111,7 @@ def _run(out: _Output, path: str, fid: str, save: str) -> None:
         out.print("FID =", _distance(stats[0], stats[1], out))
     if target is not None and out.first:
         own = next(held for side, held in zip(sides, stats, strict=True) if side not in given)
-        write_npz(own, target)
+        write_npz(own, target, moments_of(own)[0])
         out.print(f"Stats save to {save}")
 
 

@@ -13,6 +13,8 @@ from genmetrics.compat.is_fid_pytorch.reference import EXTRACTOR, OF_TENSORS, ch
 from genmetrics.engine.evaluate import compute_stats
 from genmetrics.engine.options import Options
 from genmetrics.errors import StatisticsError
+from genmetrics.extractors import EXTRACTORS
+from genmetrics.extractors.base import locate_weights
 from genmetrics.metrics import METRICS
 from genmetrics.metrics.frechet import few_samples, frechet_distance
 from genmetrics.sources import cifar
@@ -20,14 +22,13 @@ from genmetrics.sources.base import ImageSource
 from genmetrics.stats.stats import Stats
 from genmetrics.types import UNKNOWN, MetricInfo
 
-__all__ = ["check_count", "cifar10", "distance_of", "score_of", "statistics_of"]
+__all__ = ["check_comparable", "check_count", "cifar10", "distance_of", "score_of", "statistics_of"]
 
 #: How images of folders become the network's input: as ``scipy.misc.imresize`` resized them.
 _OF_FOLDERS = "pil-bilinear-299"
 _NUM_SPLITS = 10
 #: Where the original keeps the dataset, seen from the folder of its script.
 _CIFAR_FOLDER = Path("../data/cifar10/cifar-10-batches-py")
-_COUNTED = f"{EXTRACTOR}/2048"
 
 
 def cifar10(note: Callable[[str], None]) -> ImageSource:
@@ -53,6 +54,25 @@ def check_count(count: int, name: str) -> None:
             f"'{name}' has {count} image(s), which cannot fill the {_NUM_SPLITS} splits of the Inception Score; add "
             f"images (at least {_NUM_SPLITS}, thousands for a number that says something)"
         )
+
+
+def check_comparable(stats: Stats) -> None:
+    """Refuse statistics that images read here could not be compared with, before any is read.
+
+    Raises:
+        StatisticsError: if they say that they are of another network or of other weights, or are of another width.
+        WeightsError: if the network's own weights are missing or refused.
+    """
+    check_network(stats)
+    _, moments = moments_of(stats)
+    width = EXTRACTORS.get(EXTRACTOR).features["2048"]
+    if moments.width != width:
+        raise StatisticsError(
+            f"'{stats.name}' is of {moments.width} features and the images' are {width}; expected statistics of "
+            f"{EXTRACTOR}, as --save-stats-path writes them"
+        )
+    own = locate_weights(EXTRACTOR)
+    _check_weights(_weights_of(stats), ("the network here", None if own is None else own.sha256))
 
 
 def statistics_of(images: Any, *, of_tensors: bool, quiet: bool) -> Stats:
@@ -93,18 +113,9 @@ def distance_of(gen: Stats, ref: Stats) -> tuple[float, tuple[str, ...]]:
     if gen_moments.width != ref_moments.width:
         raise StatisticsError(
             f"'{gen.name}' is of {gen_moments.width} features and '{ref.name}' of {ref_moments.width}; expected two "
-            f"sets of one network ({_COUNTED})"
+            "sets of one network"
         )
-    weights = {
-        side.extractors[need.extractor].weights_sha256
-        for side, need in ((gen, gen_need), (ref, ref_need))
-        if need.extractor != UNKNOWN
-    } - {None}
-    if len(weights) > 1:
-        raise StatisticsError(
-            f"'{gen.name}' and '{ref.name}' were made with different weights of {gen_need.extractor!r} "
-            f"({', '.join(sorted(str(sha256)[:12] for sha256 in weights))}); make both again with the same"
-        )
+    _check_weights(*(_weights_of(side) for side in (gen, ref)))
     if len({need.preprocess for need in (gen_need, ref_need)} - {UNKNOWN}) > 1:
         notes.append(
             f"the images were resized by {gen_need.preprocess} on one side and by {ref_need.preprocess} on the other, "
@@ -133,3 +144,18 @@ def _score_info(preprocess: str) -> MetricInfo:
         equals="",
         settings=(("num_splits", _NUM_SPLITS), ("shuffle", shuffle)),
     )
+
+
+def _weights_of(stats: Stats) -> tuple[str, str | None]:
+    """What statistics are found by, and the sha256 of the weights that they say they were made with."""
+    need, _ = moments_of(stats)
+    record = stats.extractors.get(need.extractor)
+    return f"'{stats.name}'", None if record is None else record.weights_sha256
+
+
+def _check_weights(one: tuple[str, str | None], other: tuple[str, str | None]) -> None:
+    if one[1] is not None and other[1] is not None and one[1] != other[1]:
+        raise StatisticsError(
+            f"{one[0]} and {other[0]} have different weights of {EXTRACTOR!r} (sha256 {one[1][:12]}… and "
+            f"{other[1][:12]}…); the number would mean nothing. Make the statistics again with the same"
+        )
