@@ -35,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _run(folder: str, output: str, first: bool) -> None:
     from genmetrics.cli.progress import showing_progress
+    from genmetrics.compat.is_fid_pytorch.pass_over_images import notes_of
     from genmetrics.engine.evaluate import compute_stats
     from genmetrics.files import check_writable
     from genmetrics.stats.formats.write import write_npz
@@ -61,7 +62,7 @@ def _run(folder: str, output: str, first: bool) -> None:
     with showing_progress(quiet=not first) as progress:
         stats = compute_stats(files, ["fid"], weights={EXTRACTOR: weights}, progress=progress)
     if first:
-        for text in stats.side.notes:
+        for text in notes_of(stats):
             say(f"{_NAME}: note: {text}")
         write_npz(stats, target)
     tell("finished")

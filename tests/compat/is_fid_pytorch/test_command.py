@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import re
 import shutil
 import subprocess
@@ -22,6 +21,7 @@ from genmetrics.engine.options import Options
 from genmetrics.preprocess.spec import get_preprocess
 from genmetrics.sources import cifar
 from support import score_model as original
+from support.cifar_batches import write_cifar10
 
 COUNT = 13
 NOTE = "is_fid_pytorch: note: these scores are of torchvision's network, for a quick look"
@@ -84,6 +84,7 @@ def test_folder_and_its_statistics(capsys, folders, expected, score_weights, tmp
     assert floats(out[1], f"{FLOAT} {FLOAT}") == pytest.approx(seeded(expected[0][1]), rel=1e-5)
     assert out[2:] == [f"Stats save to {target}"]
     assert NOTE in err and "leaves out the last 3 of 13 images" in err
+    assert "the weights of 'inception-v3.tv-in1k' are not the published ones" in err
     with np.load(target) as stored:
         features = expected[0][0]
         assert stored["mu"].dtype == stored["sigma"].dtype == np.float64
@@ -204,15 +205,9 @@ class TestCifar:
     @pytest.fixture
     def batches(self, images, tmp_path, monkeypatch) -> Path:
         """The folder that holds the dataset's, of four images a batch."""
-        folder = tmp_path / "datasets" / "cifar-10-batches-py"
-        folder.mkdir(parents=True)
-        rows = images.transpose(0, 3, 1, 2).reshape(20, -1)
-        for number in range(5):
-            part = slice(4 * number, 4 * number + 4)
-            content = {"data": rows[part], "labels": [number] * 4}
-            (folder / f"data_batch_{number + 1}").write_bytes(pickle.dumps(content, protocol=2))
+        folder = write_cifar10(images, tmp_path / "datasets")
         monkeypatch.setattr(cifar, "CIFAR10", replace(cifar.CIFAR10, rows={"train": 20, "test": 4}))
-        return folder.parent
+        return folder
 
     @pytest.fixture(scope="class")
     @staticmethod

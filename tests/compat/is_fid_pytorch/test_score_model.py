@@ -320,6 +320,7 @@ class TestDevices:
         ScoreModel(mode=2)
         out, err = capsys.readouterr()
         assert out == "" and "torch finds no CUDA device here; the network runs on the CPU" in err
+        assert f"the weights '{score_weights}' are not torchvision's" in err
 
     def test_a_cpu_on_a_machine_with(self, score_weights, monkeypatch, capsys):
         """The original's line."""

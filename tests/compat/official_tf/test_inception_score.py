@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from PIL import Image
 
 from genmetrics.compat.inception_score_official_tf import get_inception_score, main
 from genmetrics.errors import StatisticsError, UsageError
+from genmetrics.sources import cifar
+from support.cifar_batches import write_cifar10
 from support.official_scores import inception_score
 from support.peers import import_peer
 
@@ -117,8 +120,20 @@ class TestCommand:
         assert exited.value.code == 2
         assert "has 3 image(s), which cannot fill the 10 splits" in capsys.readouterr().err
 
-    def test_cifar10_without_a_folder(self, capsys, tmp_path, monkeypatch):
-        """It is looked for; tests/compat/is_fid_pytorch/test_command.py reads one."""
+    def test_cifar10_without_a_folder(self, capsys, tmp_path, monkeypatch, published, image_folder):
+        """From a folder as the official archive has it; the same as of a folder of these images."""
+        folder = image_folder(15, 32, 32, seed=8)
+        images = np.stack([np.asarray(Image.open(file)) for file in sorted(folder.iterdir())])
+        monkeypatch.setenv("GENMETRICS_DATASETS", str(write_cifar10(images, tmp_path / "datasets")))
+        monkeypatch.setattr(cifar, "CIFAR10", replace(cifar.CIFAR10, rows={"train": 15, "test": 0}))
+        main([])
+        of_dataset = capsys.readouterr().out.splitlines()
+        main([str(folder)])
+        of_folder = capsys.readouterr().out.splitlines()
+        assert of_dataset[0] == PASSING and of_folder[1:] == of_dataset
+        assert float(of_dataset[1].split()[0]) > 1.001
+
+    def test_cifar10_that_is_not_here(self, capsys, tmp_path, monkeypatch):
         monkeypatch.setenv("GENMETRICS_DATASETS", str(tmp_path))
         monkeypatch.chdir(tmp_path)
         with pytest.raises(SystemExit):

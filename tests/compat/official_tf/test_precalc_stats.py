@@ -63,6 +63,7 @@ def test_lines_and_file(made, features):
     path, out, err = made
     assert out.splitlines() == LINES
     assert "since NumPy adds that ending" in err
+    assert "the weights of 'inception-v3.tf2015' are not the published ones" in err
     with np.load(path) as stored:
         mu, sigma = stored["mu"], stored["sigma"]
     assert mu.dtype == sigma.dtype == np.float64

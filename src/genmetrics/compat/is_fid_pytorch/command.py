@@ -65,7 +65,7 @@ class _Output:
 
 
 def _run(out: _Output, path: str, fid: str, save: str) -> None:
-    from genmetrics.compat.is_fid_pytorch.pass_over_images import check_comparable, score_of, statistics_of
+    from genmetrics.compat.is_fid_pytorch.pass_over_images import check_comparable, notes_of, score_of, statistics_of
     from genmetrics.compat.is_fid_pytorch.reference import moments_of, statistics_in
     from genmetrics.errors import UsageError
     from genmetrics.stats.formats.write import write_npz
@@ -99,8 +99,8 @@ def _run(out: _Output, path: str, fid: str, save: str) -> None:
             out.print(f"Calculating {name} stat ...")
         stats.append(statistics_of(images, of_tensors=not side, quiet=not out.first))
         scores.append(score_of(stats[-1]))
-        for text in stats[-1].side.notes:
-            out.note(f"'{stats[-1].name}': {text}")
+        for text in notes_of(stats[-1]):
+            out.note(text)
     if len(scores) == 2 and path:
         for name, (mean, spread) in zip(("1st", "2nd"), scores, strict=True):
             out.print(f"{name} IS score =", mean, ",", spread)

@@ -20,6 +20,10 @@ class SharedNetwork:
     """An extractor whose batches are cut into as many even parts as there are devices.
 
     An image's features do not depend on the part that it is in, so that several devices give the numbers of one.
+
+    Attributes:
+        devices: where it runs.
+        weights: the file of its weights.
     """
 
     def __init__(self, name: str, devices: Sequence[torch.device], weights: Path | None = None) -> None:
@@ -41,6 +45,7 @@ class SharedNetwork:
             extractor = load_extractor(name, weights)
             extractor.to(device, "exact")
             self._extractors.append(extractor)
+        self.weights = self._extractors[0].weights
 
     def __call__(
         self,

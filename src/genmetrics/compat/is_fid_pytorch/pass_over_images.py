@@ -22,7 +22,7 @@ from genmetrics.sources.base import ImageSource
 from genmetrics.stats.stats import Stats
 from genmetrics.types import UNKNOWN, MetricInfo
 
-__all__ = ["check_comparable", "check_count", "cifar10", "distance_of", "score_of", "statistics_of"]
+__all__ = ["check_comparable", "check_count", "cifar10", "distance_of", "notes_of", "score_of", "statistics_of"]
 
 #: How images of folders become the network's input: as ``scipy.misc.imresize`` resized them.
 _OF_FOLDERS = "pil-bilinear-299"
@@ -86,6 +86,15 @@ def statistics_of(images: Any, *, of_tensors: bool, quiet: bool) -> Stats:
     preprocess = OF_TENSORS if of_tensors else _OF_FOLDERS
     with showing_progress(quiet) as progress:
         return compute_stats(images, [_distance_info(preprocess), _score_info(preprocess)], progress=progress)
+
+
+def notes_of(stats: Stats) -> tuple[str, ...]:
+    """What a reader of a number from statistics that were made here must know."""
+    unofficial = [name for name, record in stats.extractors.items() if record.official is False]
+    return (
+        *(f"'{stats.name}': {text}" for text in stats.side.notes),
+        *(f"the weights of {name!r} are not the published ones" for name in unofficial),
+    )
 
 
 def score_of(stats: Stats) -> tuple[float, float]:

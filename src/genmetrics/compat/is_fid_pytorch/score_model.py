@@ -107,6 +107,8 @@ class ScoreModel:
         if not cuda and torch.cuda.is_available():
             print("WARNING: You have a CUDA device, so you should probably set cuda=True")
         self._network = SharedNetwork(EXTRACTOR, devices_to_use(cuda))
+        if self._network.weights.official is False:
+            say(f"ScoreModel: note: the weights '{self._network.weights.path}' are not torchvision's")
         self._told_of_override = False
 
     def get_score_image_tensor(
