@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import lzma
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,15 +12,10 @@ import torch.nn.functional as F
 from genmetrics.extractors.inception_graph import inception_state_dict
 from genmetrics.extractors.inception_v3 import InceptionV3
 from genmetrics.preprocess.resize_tf1 import resize_tf1_bilinear
+from support.tensorflow_goldens import load, smooth_image, write_graph
 
-GOLDENS = Path(__file__).parents[1] / "goldens" / "tensorflow"
 WANTED = ("64", "192", "768", "2048", "logits_unbiased", "logits")
 TOLERANCE = 1e-4
-
-
-def load(name: str) -> dict[str, np.ndarray]:
-    with np.load(GOLDENS / name) as arrays:
-        return dict(arrays)
 
 
 RESIZE = load("resize.npz")
@@ -40,22 +33,6 @@ def half_pixel(images: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
 def planes(image: np.ndarray) -> torch.Tensor:
     """(h, w, 3) uint8 as (1, 3, h, w) float32."""
     return torch.from_numpy(image).permute(2, 0, 1)[None].float()
-
-
-def smooth_image(seed: int, height: int, width: int) -> np.ndarray:
-    """The image that make_goldens.py made from this seed, (h, w, 3) uint8."""
-    random = np.random.RandomState(seed)
-    rows, columns = np.mgrid[:height, :width]
-    channels = []
-    for _ in range(3):
-        waves = []
-        for _ in range(2):
-            down, right = random.randint(-6, 7, 2)
-            phase = random.randint(510)
-            waves.append(np.abs((rows * down + columns * right + phase) % 510 - 255))
-        noise = random.randint(-12, 13, (height, width))
-        channels.append(np.clip((waves[0] + waves[1]) // 2 + noise, 0, 255))
-    return np.stack(channels, axis=-1).astype(np.uint8)
 
 
 def golden_resize(index: int, resize) -> np.ndarray:
@@ -99,8 +76,7 @@ def golden() -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def network(tmp_path_factory: pytest.TempPathFactory) -> InceptionV3:
-    path = tmp_path_factory.mktemp("graphdef") / "classify_image_graph_def.pb"
-    path.write_bytes(lzma.decompress((GOLDENS / "classify_image_graph_def.pb.xz").read_bytes()))
+    path = write_graph(tmp_path_factory.mktemp("graphdef"))
     net = InceptionV3()
     net.load_state_dict(inception_state_dict(path))
     path.unlink()

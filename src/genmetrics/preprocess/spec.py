@@ -237,6 +237,8 @@ PREPROCESS: dict[str, Preprocess] = {
         Preprocess("tf1-bilinear-299", "tf1-bilinear", (299, 299), *_SYMMETRIC),
         # pytorch-fid: on [0, 1], then 2x - 1, which (x - 0.5) / 0.5 equals bit for bit.
         Preprocess("torch-bilinear-299", "torch-bilinear", (299, 299), (0.5,) * 3, (0.5,) * 3, divisor=255.0),
+        # lzhbrian's is_fid_pytorch for folders: SciPy's imresize, which was Pillow's antialiased 8-bit one.
+        Preprocess("pil-bilinear-299", "pil-bilinear", (299, 299), *_SYMMETRIC),
         # clean-fid's mode "clean".
         Preprocess("pil-bicubic-f32-299", "pil-bicubic-f32", (299, 299), *_SYMMETRIC),
         # EfficientNet-Lite's evaluation: centred square of 224/256 of the shorter side, (x - 127) / 128.
