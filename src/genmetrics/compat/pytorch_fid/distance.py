@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, NoReturn
+from collections.abc import Sequence
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
-from numpy.typing import ArrayLike
+from torch import Tensor
 
 from genmetrics.accumulators.moments import Moments
 from genmetrics.errors import StatisticsError
@@ -14,9 +15,12 @@ from genmetrics.stats.formats.checks import FileChecks
 
 __all__ = ["calculate_frechet_distance"]
 
+#: What an array is made of.
+Values = np.ndarray | np.generic | Tensor | Sequence[Any] | float | int
+
 
 def calculate_frechet_distance(
-    mu1: ArrayLike, sigma1: ArrayLike, mu2: ArrayLike, sigma2: ArrayLike, eps: float = 1e-6
+    mu1: Values, sigma1: Values, mu2: Values, sigma2: Values, eps: float = 1e-6
 ) -> np.float64:
     """|mu1 - mu2|² + tr(sigma1 + sigma2 - 2 (sigma1 sigma2)^½), in float64 and without a matrix square root.
 
@@ -53,13 +57,13 @@ class _ArgumentChecks(FileChecks):
         raise StatisticsError(f"{self._path}: {message}")
 
 
-def _moments(mu: ArrayLike, sigma: ArrayLike, number: str) -> Moments:
+def _moments(mu: Values, sigma: Values, number: str) -> Moments:
     mean, covariance = np.atleast_1d(_floats(mu)), np.atleast_2d(_floats(sigma))
     return _ArgumentChecks("calculate_frechet_distance").moments(
         mean, covariance, None, (f"mu{number}", f"sigma{number}")
     )
 
 
-def _floats(values: ArrayLike) -> np.ndarray:
+def _floats(values: Values) -> np.ndarray:
     array = np.asarray(values)
     return array.astype(np.float64) if array.dtype.kind in "iub" else array

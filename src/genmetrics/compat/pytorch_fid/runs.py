@@ -122,11 +122,7 @@ def save_fid_stats(
             _check_new(Path(given).expanduser(), target)
             _write(target, mu, sigma)
     if str(target) != str(Path(given).expanduser()):
-        tell(
-            [
-                f"the statistics are in '{target}', since names of statistics end in {STATISTICS_ENDING}; give that name from now"
-            ]
-        )
+        tell([f"the statistics are in '{target}', for names of statistics end in {STATISTICS_ENDING}"])
 
 
 def _metric(dims: int) -> str:
