@@ -106,6 +106,16 @@ def inception_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def inception_torchvision_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Likewise in torchvision's layout of Inception-v3, without its auxiliary head."""
+    from support.weights import random_inception_torchvision_state_dict
+
+    path = tmp_path_factory.mktemp("weights") / "random-inception-torchvision.pth"
+    torch.save(random_inception_torchvision_state_dict(), path)
+    return path
+
+
+@pytest.fixture(scope="session")
 def vgg16_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Likewise in torchvision's layout of VGG16."""
     from support.weights import random_state_dict, vgg16_shapes

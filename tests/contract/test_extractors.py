@@ -37,7 +37,11 @@ def random_weights(tmp_path_factory: pytest.TempPathFactory, request: pytest.Fix
     """A file of seeded random weights for an extractor whose own are not in a package; None for one that has them."""
     folder = tmp_path_factory.mktemp("random-weights")
     made: dict[str, Path] = {}
-    fixtures = {"inception-v3.tf2015": "inception_weights", "vgg16.tv-in1k": "vgg16_weights"}
+    fixtures = {
+        "inception-v3.tf2015": "inception_weights",
+        "inception-v3.tv-in1k": "inception_torchvision_weights",
+        "vgg16.tv-in1k": "vgg16_weights",
+    }
     shapes = {
         "lpips-vgg16.v0.1": lambda: vgg16_shapes(classifier=False),
         "lpips-alex.v0.1": alexnet_shapes,

@@ -102,7 +102,9 @@ def test_every_pin_is_whole():
     for name, weights in PUBLISHED.items():
         assert name == weights.extractor and name in EXTRACTORS
         for digest in (weights.sha256, *weights.others.values()):
-            assert len(digest) == 64 and set(digest) <= set("0123456789abcdef")
+            assert set(digest) <= set("0123456789abcdef")
+            # torchvision publishes the beginning of a sha256 in the file's name, and no more.
+            assert len(digest) == 64 or (len(digest) >= 8 and f"-{digest}." in next(iter(weights.urls))), name
         if weights.hub is not None:
             assert len(weights.hub.revision) == 40
             ((file, url),) = weights.urls.items()

@@ -399,6 +399,22 @@ class TestFetch:
         assert [path.name for path in own.iterdir()] == [NAMES[0]], "no temporary file is left"
         assert find_weights(published()) == fetched
 
+    def test_the_beginning_of_a_sha256(self, own: Path, hub: Path, server: Server) -> None:
+        """As much as torchvision publishes of it, in the names of its files."""
+        server.files = {f"/{NAMES[0]}": CONTENT}
+        pinned = published(server.base, SHA256[:8])
+        fetched = fetch_weights(pinned)
+        assert fetched == WeightsFile(own / NAMES[0], SHA256, official=True), "the record has the whole of it"
+        assert find_weights(pinned) == fetched
+        (own / NAMES[0]).write_bytes(OTHER)
+        with pytest.raises(WeightsError, match=rf"sha256 {OTHER_SHA256[:12]}…, published {SHA256[:8]}…"):
+            find_weights(pinned)
+        (own / NAMES[0]).unlink()
+        server.files = dict.fromkeys((f"/{name}" for name in NAMES), OTHER)
+        with pytest.raises(MissingWeightsError, match="gave other content"):
+            fetch_weights(pinned)
+        assert not list(own.iterdir())
+
     def test_goes_to_the_hub_without_own_folder(self, hub: Path, server: Server) -> None:
         hub.rmdir()
         server.files = {f"/{NAMES[0]}": CONTENT}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from genmetrics.extractors.inception_v3 import InceptionV3
+from genmetrics.extractors.inception_v3_torchvision import InceptionV3Torchvision
 
 __all__ = [
     "CLIP_SIZES",
@@ -18,6 +19,7 @@ __all__ = [
     "clip_hub_shapes",
     "dinov2_hub_shapes",
     "random_inception_state_dict",
+    "random_inception_torchvision_state_dict",
     "random_state_dict",
     "vgg16_shapes",
 ]
@@ -54,8 +56,17 @@ def random_inception_state_dict(seed: int = 0) -> dict[str, Tensor]:
     Args:
         seed: of the draws.
     """
+    return _random_inception(InceptionV3, seed)
+
+
+def random_inception_torchvision_state_dict(seed: int = 0) -> dict[str, Tensor]:
+    """Likewise under torchvision's names, without the auxiliary head."""
+    return _random_inception(InceptionV3Torchvision, seed)
+
+
+def _random_inception(module: Callable[[], nn.Module], seed: int) -> dict[str, Tensor]:
     with torch.device("meta"):
-        shapes = {name: tuple(tensor.shape) for name, tensor in InceptionV3().state_dict().items()}
+        shapes = {name: tuple(tensor.shape) for name, tensor in module().state_dict().items()}
     rng = np.random.RandomState(seed)  # the one generator whose stream NumPy never changes
     return {name: torch.from_numpy(_draw(rng, name, shape)) for name, shape in shapes.items()}
 

@@ -61,6 +61,18 @@ register_extractor(
 )
 register_extractor(
     ExtractorInfo(
+        id="inception-v3.tv-in1k",
+        target="genmetrics.extractors.inception_v3_torchvision:InceptionV3TorchvisionIN1k",
+        summary="Inception-v3 of torchvision, trained on ImageNet-1k: the network of lzhbrian's ScoreModel",
+        features={"2048": 2048, "logits": 1000},
+        preprocess="torch-bilinear-299",
+        pool="2048",
+        logits="logits",
+        licence="BSD-3-Clause",
+    )
+)
+register_extractor(
+    ExtractorInfo(
         id="vgg16.tv-in1k",
         target="genmetrics.extractors.vgg16:VGG16TorchvisionIN1k",
         summary="VGG16 of torchvision, trained on ImageNet-1k: the network of precision and recall",

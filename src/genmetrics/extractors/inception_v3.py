@@ -8,30 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from genmetrics.extractors.backends.folding import ConvNorms
+from genmetrics.extractors.inception_trunk import STAGES, InceptionTrunk, average, maximum
 
 __all__ = ["InceptionV3"]
 
-_STAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("64", ("Conv2d_1a_3x3", "Conv2d_2a_3x3", "Conv2d_2b_3x3", "max")),
-    ("192", ("Conv2d_3b_1x1", "Conv2d_4a_3x3", "max")),
-    (
-        "768",
-        ("Mixed_5b", "Mixed_5c", "Mixed_5d", "Mixed_6a", "Mixed_6b", "Mixed_6c", "Mixed_6d", "Mixed_6e"),
-    ),
-    ("2048", ("Mixed_7a", "Mixed_7b", "Mixed_7c")),
-)
 _HEAD = ("logits_unbiased", "logits")
 # What the graph calls mixed_6/conv is the first branch of this block.
 _SPATIAL_LAYER, _SPATIAL_CHANNELS = "Mixed_6d", 7
 
 
-class InceptionV3(nn.Module):
+class InceptionV3(InceptionTrunk):
     """Inception-v3 with the weights' published layout and all seven outputs.
 
     Source: Szegedy et al. 2015 (arXiv:1512.00567); graph ``classify_image_graph_def.pb`` of 2015-12-05.
@@ -40,23 +30,7 @@ class InceptionV3(nn.Module):
     """
 
     def __init__(self) -> None:
-        super().__init__()
-        self.Conv2d_1a_3x3 = _Conv(3, 32, 3, stride=2)
-        self.Conv2d_2a_3x3 = _Conv(32, 32, 3)
-        self.Conv2d_2b_3x3 = _Conv(32, 64, 3, padding=1)
-        self.Conv2d_3b_1x1 = _Conv(64, 80, 1)
-        self.Conv2d_4a_3x3 = _Conv(80, 192, 3)
-        self.Mixed_5b = _BlockA(192, 32)
-        self.Mixed_5c = _BlockA(256, 64)
-        self.Mixed_5d = _BlockA(288, 64)
-        self.Mixed_6a = _BlockB()
-        self.Mixed_6b = _BlockC(128)
-        self.Mixed_6c = _BlockC(160)
-        self.Mixed_6d = _BlockC(160)
-        self.Mixed_6e = _BlockC(192)
-        self.Mixed_7a = _BlockD()
-        self.Mixed_7b = _BlockE(1280, last=False)
-        self.Mixed_7c = _BlockE(2048, last=True)
+        super().__init__(average, last_pool=maximum)  # the maximum is a quirk of the 2015 graph
         self.fc = nn.Linear(2048, 1008)
 
     def forward(self, inputs: Float[Tensor, "n 3 299 299"], wanted: Iterable[str]) -> dict[str, Float[Tensor, "n _"]]:
@@ -74,13 +48,13 @@ class InceptionV3(nn.Module):
         missing = set(wanted)
         found: dict[str, Tensor] = {}
         x = inputs
-        for name, layers in _STAGES:
+        for name, layers in STAGES:
             for layer in layers:
                 if layer == _SPATIAL_LAYER and "2023" in missing:
                     found["2023"] = _spatial(self.Mixed_6d.branch1x1(x))
                     if missing.issubset(found):
                         return found
-                x = F.max_pool2d(x, 3, stride=2) if layer == "max" else getattr(self, layer)(x)
+                x = self.through(x, layer)
             if name in missing or (name == "2048" and missing.intersection(_HEAD)):
                 found[name] = F.adaptive_avg_pool2d(x.float(), 1).flatten(1)
             if missing.issubset(found):
@@ -95,149 +69,3 @@ class InceptionV3(nn.Module):
 def _spatial(x: Float[Tensor, "n 192 17 17"]) -> Float[Tensor, "n 2023"]:
     """ADM's spatial features: the first channels, flattened with the channel running fastest, as TensorFlow has it."""
     return x.float()[:, :_SPATIAL_CHANNELS].movedim(1, -1).flatten(1)
-
-
-class _Conv(ConvNorms):
-    """Convolution, batch normalisation with epsilon 0.001, ReLU."""
-
-    conv_norms = (("conv", "bn"),)
-
-    def __init__(
-        self,
-        channels_in: int,
-        channels_out: int,
-        kernel: int | tuple[int, int],
-        stride: int = 1,
-        padding: int | tuple[int, int] = 0,
-    ) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(channels_in, channels_out, kernel, stride=stride, padding=padding, bias=False)
-        self.bn = nn.BatchNorm2d(channels_out, eps=0.001)
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = F.relu(self.bn(self.conv(x)), inplace=True)
-        return out
-
-
-def _average(x: Tensor) -> Tensor:
-    return F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
-
-
-class _BlockA(nn.Module):
-    def __init__(self, channels_in: int, pool: int) -> None:
-        super().__init__()
-        self.branch1x1 = _Conv(channels_in, 64, 1)
-        self.branch5x5_1 = _Conv(channels_in, 48, 1)
-        self.branch5x5_2 = _Conv(48, 64, 5, padding=2)
-        self.branch3x3dbl_1 = _Conv(channels_in, 64, 1)
-        self.branch3x3dbl_2 = _Conv(64, 96, 3, padding=1)
-        self.branch3x3dbl_3 = _Conv(96, 96, 3, padding=1)
-        self.branch_pool = _Conv(channels_in, pool, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.cat(
-            (
-                self.branch1x1(x),
-                self.branch5x5_2(self.branch5x5_1(x)),
-                self.branch3x3dbl_3(self.branch3x3dbl_2(self.branch3x3dbl_1(x))),
-                self.branch_pool(_average(x)),
-            ),
-            dim=1,
-        )
-
-
-class _BlockB(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.branch3x3 = _Conv(288, 384, 3, stride=2)
-        self.branch3x3dbl_1 = _Conv(288, 64, 1)
-        self.branch3x3dbl_2 = _Conv(64, 96, 3, padding=1)
-        self.branch3x3dbl_3 = _Conv(96, 96, 3, stride=2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        double = self.branch3x3dbl_3(self.branch3x3dbl_2(self.branch3x3dbl_1(x)))
-        return torch.cat((self.branch3x3(x), double, F.max_pool2d(x, 3, stride=2)), dim=1)
-
-
-class _BlockC(nn.Module):
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        row, column = (1, 7), (7, 1)
-        along, down = (0, 3), (3, 0)
-        self.branch1x1 = _Conv(768, 192, 1)
-        self.branch7x7_1 = _Conv(768, width, 1)
-        self.branch7x7_2 = _Conv(width, width, row, padding=along)
-        self.branch7x7_3 = _Conv(width, 192, column, padding=down)
-        self.branch7x7dbl_1 = _Conv(768, width, 1)
-        self.branch7x7dbl_2 = _Conv(width, width, column, padding=down)
-        self.branch7x7dbl_3 = _Conv(width, width, row, padding=along)
-        self.branch7x7dbl_4 = _Conv(width, width, column, padding=down)
-        self.branch7x7dbl_5 = _Conv(width, 192, row, padding=along)
-        self.branch_pool = _Conv(768, 192, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        double = self.branch7x7dbl_3(self.branch7x7dbl_2(self.branch7x7dbl_1(x)))
-        return torch.cat(
-            (
-                self.branch1x1(x),
-                self.branch7x7_3(self.branch7x7_2(self.branch7x7_1(x))),
-                self.branch7x7dbl_5(self.branch7x7dbl_4(double)),
-                self.branch_pool(_average(x)),
-            ),
-            dim=1,
-        )
-
-
-class _BlockD(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.branch3x3_1 = _Conv(768, 192, 1)
-        self.branch3x3_2 = _Conv(192, 320, 3, stride=2)
-        self.branch7x7x3_1 = _Conv(768, 192, 1)
-        self.branch7x7x3_2 = _Conv(192, 192, (1, 7), padding=(0, 3))
-        self.branch7x7x3_3 = _Conv(192, 192, (7, 1), padding=(3, 0))
-        self.branch7x7x3_4 = _Conv(192, 192, 3, stride=2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        long = self.branch7x7x3_2(self.branch7x7x3_1(x))
-        return torch.cat(
-            (
-                self.branch3x3_2(self.branch3x3_1(x)),
-                self.branch7x7x3_4(self.branch7x7x3_3(long)),
-                F.max_pool2d(x, 3, stride=2),
-            ),
-            dim=1,
-        )
-
-
-class _BlockE(nn.Module):
-    """The 8x8 block; the last of the two pools by maximum, a quirk of the 2015 graph."""
-
-    def __init__(self, channels_in: int, last: bool) -> None:
-        super().__init__()
-        self.last = last
-        self.branch1x1 = _Conv(channels_in, 320, 1)
-        self.branch3x3_1 = _Conv(channels_in, 384, 1)
-        self.branch3x3_2a = _Conv(384, 384, (1, 3), padding=(0, 1))
-        self.branch3x3_2b = _Conv(384, 384, (3, 1), padding=(1, 0))
-        self.branch3x3dbl_1 = _Conv(channels_in, 448, 1)
-        self.branch3x3dbl_2 = _Conv(448, 384, 3, padding=1)
-        self.branch3x3dbl_3a = _Conv(384, 384, (1, 3), padding=(0, 1))
-        self.branch3x3dbl_3b = _Conv(384, 384, (3, 1), padding=(1, 0))
-        self.branch_pool = _Conv(channels_in, 192, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        single = self.branch3x3_1(x)
-        double = self.branch3x3dbl_2(self.branch3x3dbl_1(x))
-        pooled = F.max_pool2d(x, 3, stride=1, padding=1) if self.last else _average(x)
-        return torch.cat(
-            (
-                self.branch1x1(x),
-                self.branch3x3_2a(single),
-                self.branch3x3_2b(single),
-                self.branch3x3dbl_3a(double),
-                self.branch3x3dbl_3b(double),
-                self.branch_pool(pooled),
-            ),
-            dim=1,
-        )

@@ -29,6 +29,8 @@ __all__ = ["PUBLISHED", "PublishedExtractor", "file_in_package"]
 
 _TORCHVISION = "https://download.pytorch.org/models"
 _VGG16 = ("vgg16-397923af.pth", "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0")
+# torchvision tells no more of its sha256 than the file's name does.
+_INCEPTION_TV = ("inception_v3_google-0cc3c7bd.pth", "0cc3c7bd")
 _ALEXNET = ("alexnet-owt-7be5be79.pth", "7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02")
 
 
@@ -89,6 +91,7 @@ PUBLISHED: dict[str, PublishedWeights] = {
             "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
             _packaged_lite0,
         ),
+        _of_torchvision("inception-v3.tv-in1k", _INCEPTION_TV),
         _of_torchvision("vgg16.tv-in1k", _VGG16),
         # The trunks; the heads come with the package lpips.
         _of_torchvision("lpips-vgg16.v0.1", _VGG16),

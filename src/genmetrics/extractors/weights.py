@@ -40,7 +40,8 @@ class PublishedWeights:
     Attributes:
         extractor: the id of the extractor that it belongs to.
         urls: where it can be had, by file name; all are the same bytes.
-        sha256: of the file's bytes.
+        sha256: of the file's bytes; its first eight digits or more where the publisher tells no others, which is what
+            torch's hub compares.
         packaged: finds the file inside an installed package, or gives None; None if no package has it.
         hub: the file of the hub that it is; None if it is none.
         others: the sha256 of other published files that hold the same tensors, by file name; they are taken where
@@ -55,12 +56,12 @@ class PublishedWeights:
     others: Mapping[str, str] = field(default_factory=dict)
 
     def expected(self, name: str) -> str:
-        """The sha256 of the published file of that name."""
+        """The sha256 of the published file of that name, or its beginning."""
         return self.others.get(name, self.sha256)
 
     def is_official(self, sha256: str) -> bool:
         """Whether a file of that sha256 is a published one."""
-        return sha256 == self.sha256 or sha256 in self.others.values()
+        return sha256.startswith(self.sha256) or sha256 in self.others.values()
 
 
 @dataclass(frozen=True)
@@ -178,7 +179,7 @@ def fetch_weights(
     reasons: list[str] = []
     for name, url in published.urls.items():
         try:
-            download(url, folder / name, "sha256", published.sha256, progress)
+            sha256 = download(url, folder / name, "sha256", published.sha256, progress)
         except DownloadError as error:
             reasons.append(str(error))
             continue
@@ -187,7 +188,7 @@ def fetch_weights(
                 f"cannot write weights to '{folder}': {error.strerror or error}; set {FOLDER} to a folder that "
                 "can be written"
             ) from error
-        return WeightsFile(folder / name, published.sha256, official=True)
+        return WeightsFile(folder / name, sha256, official=True)
     raise _missing(published, "; ".join(dict.fromkeys(reasons)) or "no address is known")
 
 
