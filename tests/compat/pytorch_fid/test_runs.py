@@ -267,6 +267,16 @@ class TestFolders:
         )
         assert "files of other kinds are not counted, as in pytorch-fid: .gif (1), .txt (1)" in texts
 
+    def test_hidden_files(self, tmp_path):
+        """Images count as in the original; what systems leave behind is no news."""
+        Image.fromarray(np.zeros((4, 4, 3), dtype=np.uint8)).save(tmp_path / ".x.png")
+        (tmp_path / ".DS_Store").write_bytes(b"")
+        (tmp_path / ".git").mkdir()
+        (tmp_path / ".git" / "y.png").write_bytes(b"")
+        assert [Path(name).name for name in sides.open_folder(tmp_path).names()] == [".x.png"]
+        assert sides.open_folder(tmp_path).notes == ()
+        assert [path.name for path in tmp_path.glob("*.png")] == [".x.png"]  # how the original finds files
+
     def test_every_extension(self, tmp_path):
         for name in sides.IMAGE_EXTENSIONS:
             Image.fromarray(np.zeros((4, 4, 3), dtype=np.uint8)).save(tmp_path / f"x.{name}")

@@ -10,15 +10,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-import torch
 from torch import Tensor, nn
 
-from genmetrics.errors import DependencyError, GenmetricsWarning, UsageError
+from genmetrics.errors import GenmetricsWarning, UsageError
 from genmetrics.extractors.builtin import PUBLISHED, InceptionV3TF2015
+from genmetrics.extractors.inception_trunk import BlockA, BlockC, BlockE, average, maximum
 from genmetrics.extractors.inception_v3 import InceptionV3 as Layers
+from genmetrics.extractors.inception_v3_torchvision import InceptionV3TorchvisionIN1k
 from genmetrics.preprocess.resize_torch import resize_torch_bilinear
 
-__all__ = ["FID_WEIGHTS_URL", "InceptionV3", "fid_inception_v3"]
+__all__ = [
+    "FID_WEIGHTS_URL",
+    "FIDInceptionA",
+    "FIDInceptionC",
+    "FIDInceptionE_1",
+    "FIDInceptionE_2",
+    "InceptionV3",
+    "fid_inception_v3",
+]
 
 _WEIGHTS = PUBLISHED["inception-v3.tf2015"]
 #: Where pytorch-fid's weight file is published.
@@ -72,20 +81,19 @@ class InceptionV3(nn.Module):
             resize_input: resize images to 299 x 299, bilinearly and without antialiasing.
             normalize_input: images are 0..1 and are brought to -1..1; False for images that are so already.
             requires_grad: whether the weights are trained. Gradients reach the images in either case.
-            use_fid_inception: the network that published FIDs are of. False takes torchvision's Inception-v3 of
-                ImageNet, which gives other numbers.
+            use_fid_inception: the network that published FIDs are of. False takes that of torchvision's
+                weights of ImageNet, which gives other numbers.
 
         Raises:
             UsageError: if there is no block of such an index.
             WeightsError: if the weights are missing, damaged or refused.
-            DependencyError: if torchvision's network is asked for and torchvision cannot be imported.
         """
         super().__init__()
         self.resize_input = resize_input
         self.normalize_input = normalize_input
         self.output_blocks = _checked(output_blocks)
         self.last_needed_block = self.output_blocks[-1]
-        network = fid_inception_v3() if use_fid_inception else _torchvision_inception()
+        network = fid_inception_v3() if use_fid_inception else _imagenet_inception()
         self.blocks = nn.ModuleList(
             nn.Sequential(*(_layer(network, name) for name in names)) for names in _BLOCKS[: self.last_needed_block + 1]
         )
@@ -160,16 +168,37 @@ def fid_inception_v3() -> nn.Module:
     return _WithWeights().network.train().requires_grad_(True)
 
 
-def _torchvision_inception() -> nn.Module:
-    try:
-        from torchvision.models import inception_v3
-    except (ImportError, RuntimeError) as error:  # the latter of a build for another torch
-        raise DependencyError(
-            f"use_fid_inception=False takes torchvision's Inception-v3, and torchvision cannot be imported ({error}); "
-            f"install the one that goes with torch {torch.__version__}: pip install torchvision"
-        ) from error
-    network: nn.Module = inception_v3(weights="DEFAULT", init_weights=False)
-    return network
+def _imagenet_inception() -> nn.Module:
+    """The network with torchvision's weights of ImageNet, for which torchvision is not needed."""
+    return InceptionV3TorchvisionIN1k(None).network.train()
+
+
+class FIDInceptionA(BlockA):
+    """The block of 35x35 images, whose averages do not count the padding."""
+
+    def __init__(self, in_channels: int, pool_features: int) -> None:
+        super().__init__(in_channels, pool_features, average)
+
+
+class FIDInceptionC(BlockC):
+    """The block of 17x17 images, likewise."""
+
+    def __init__(self, in_channels: int, channels_7x7: int) -> None:
+        super().__init__(channels_7x7, average, in_channels)
+
+
+class FIDInceptionE_1(BlockE):
+    """The first block of 8x8 images, likewise."""
+
+    def __init__(self, in_channels: int) -> None:
+        super().__init__(in_channels, average)
+
+
+class FIDInceptionE_2(BlockE):
+    """The second block of 8x8 images, which pools by maximum, as the network of 2015 does."""
+
+    def __init__(self, in_channels: int) -> None:
+        super().__init__(in_channels, maximum)
 
 
 def _layer(network: nn.Module, name: str) -> nn.Module:

@@ -12,7 +12,7 @@ from genmetrics.errors import SourceError, StatisticsError
 from genmetrics.paths import require_path
 from genmetrics.sources.folder import PathListSource
 from genmetrics.sources.names import IMAGE_EXTENSIONS as KNOWN_EXTENSIONS
-from genmetrics.sources.names import PassedOver, count, extension, some
+from genmetrics.sources.names import PassedOver, count, extension, is_hidden, some
 from genmetrics.stats.stats import Stats
 
 __all__ = ["IMAGE_EXTENSIONS", "STATISTICS_ENDING", "moments_of", "open_folder", "open_side"]
@@ -83,10 +83,12 @@ def open_folder(path: str | Path) -> PathListSource:
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                if entry.is_dir():
-                    subfolders.append(entry.name)
-                elif extension(entry.name)[1:] in IMAGE_EXTENSIONS:
+                if not entry.is_dir() and extension(entry.name)[1:] in IMAGE_EXTENSIONS:
                     images.append(entry.name)
+                elif is_hidden(entry.name):  # .DS_Store, .git: nobody means them
+                    others.hidden += 1
+                elif entry.is_dir():
+                    subfolders.append(entry.name)
                 else:
                     others.add(entry.name)
     except OSError as error:
@@ -118,9 +120,8 @@ def _notes(folder: Path, images: list[str], subfolders: list[str], others: Passe
         notes.append(
             f"images in subfolders ({some(deeper)}) are not counted, as in pytorch-fid; {_READ_BY_US} them too"
         )
-    found = others.found_text()
-    if found:
-        notes.append(f"files of other kinds are not counted, as in pytorch-fid: {found}")
+    if others.extensions:
+        notes.append(f"files of other kinds are not counted, as in pytorch-fid: {others.found_text()}")
     return tuple(notes)
 
 
