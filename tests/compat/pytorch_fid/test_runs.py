@@ -1,7 +1,7 @@
 """``calculate_fid_given_paths`` and ``save_fid_stats`` beside pytorch-fid 0.3.0's, of the same files and weights.
 
 Tolerance: at the 64-wide layer, where the images are of full rank, 1e-6 relative to the original's number (reached, on
-OpenVINO: 2e-7). At all layers with fewer images than dimensions 1e-6 to the exact number of the original's features
+OpenVINO: 3e-7). At all layers with fewer images than dimensions 1e-6 to the exact number of the original's features
 (reached: 2e-7), and at one of them 1e-3 to the original's own number (1e-6).
 """
 
@@ -16,9 +16,11 @@ import pytest
 import torch
 from PIL import Image
 
+import genmetrics
 from genmetrics.compat.pytorch_fid import runs, sides
 from genmetrics.compat.pytorch_fid.fid_score import calculate_fid_given_paths, save_fid_stats
 from genmetrics.errors import BadImageError, GenmetricsWarning, OutputError, SourceError, StatisticsError, UsageError
+from genmetrics.stats.formats import save_as
 from support.pytorch_fid_peer import exact_frechet, original, original_network, peer_warnings, relative
 
 FULL_RANK, TO_THE_TRUTH, BELOW_FULL_RANK = 1e-6, 1e-6, 1e-3
@@ -42,7 +44,7 @@ def folders(image_folder: Callable[..., Path]) -> tuple[str, str]:
 @pytest.fixture(scope="module")
 def few(image_folder: Callable[..., Path]) -> tuple[str, str]:
     """Sets that the whole network sees in a few seconds."""
-    return str(image_folder(11, 48, 64, seed=11, warmth=1.0)), str(image_folder(9, 40, 56, seed=12))
+    return str(image_folder(7, 48, 64, seed=11, warmth=1.0)), str(image_folder(6, 40, 56, seed=12))
 
 
 @pytest.fixture(scope="module")
@@ -85,8 +87,6 @@ class TestNumbers:
         assert relative(ours, theirs) <= FULL_RANK
 
     def test_the_other_resizer_is_told_apart(self, folders, theirs):
-        import genmetrics
-
         other = genmetrics.evaluate(*folders, ["fid_64"], device="cpu", batch_size=50)["fid_64"].value
         assert relative(other, theirs) > 100 * FULL_RANK
 
@@ -139,7 +139,7 @@ class TestNumbers:
             calculate_fid_given_paths(few, *SETTINGS)
         texts = [str(each.message) for each in told]
         assert any(
-            text.startswith("no more images (generated 11, reference 9) than feature dimensions") for text in texts
+            text.startswith("no more images (generated 7, reference 6) than feature dimensions") for text in texts
         )
         assert any("are not the published ones" in text for text in texts)
 
@@ -182,16 +182,17 @@ class TestStatisticsFiles:
         with np.load(tmp_path / "copy.npz") as copy, np.load(saved["theirs"][0]) as given:
             assert all(np.array_equal(copy[name], given[name]) for name in ("mu", "sigma"))
 
-    def test_a_file_that_says_that_it_is_something_else(self, few, features, tmp_path):
-        """ADM's reference files are of TensorFlow's resize: the original compares all the same, and so do we, aloud."""
-        rows = features[2048][1].astype(np.float64)
-        arrays = {"mu": rows.mean(axis=0), "sigma": np.cov(rows, rowvar=False)}
-        np.savez(tmp_path / "adm.npz", **arrays, mu_s=np.zeros(2023), sigma_s=np.eye(2023))
+    def test_a_file_that_says_that_it_is_something_else(self, few, tmp_path):
+        """Of TensorFlow's resize, as ADM's are: the original compares all the same, and so do we, aloud."""
+        save_as(genmetrics.compute_stats(few[1], ["fid_64"], device="cpu"), tmp_path / "tf1.npz")
+        paths = [few[0], str(tmp_path / "tf1.npz")]
         with pytest.warns(
             GenmetricsWarning, match="forced: reference .*'tf1-bilinear-299' in place of 'torch-bilinear"
         ):
-            ours = calculate_fid_given_paths([few[0], tmp_path / "adm.npz"], 4, "cpu", 2048)
-        assert relative(ours, exact_frechet(features[2048])) <= TO_THE_TRUTH
+            ours = calculate_fid_given_paths(paths, *SETTINGS)
+        with peer_warnings():
+            assert relative(ours, float(original.calculate_fid_given_paths(paths, *SETTINGS))) <= BELOW_FULL_RANK
+        assert relative(ours, calculate_fid_given_paths(few, *SETTINGS)) > 10 * BELOW_FULL_RANK
 
 
 class TestWritingStatistics:

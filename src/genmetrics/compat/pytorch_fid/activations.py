@@ -145,7 +145,7 @@ def _features(
             images = batch.images.to(where).to(torch.float32).div_(255)
             with torch.no_grad(), computing_at("exact", where):
                 features = _pooled(model(images), images.shape[0], dims)
-            yield features.to("cpu", torch.float64), batch.indices
+            yield features.cpu().to(torch.float64), batch.indices  # Metal has no float64
             done += images.shape[0]
             progress(Progress("gen", done, total, source.description))
 
