@@ -29,6 +29,8 @@ from support.pytorch_fid_peer import original, original_network
 WIDTH = 6
 FEATURES, STATISTICS = 1e-6, 1e-9
 
+pytestmark = pytest.mark.filterwarnings("ignore:the weights of .* are not the published ones")
+
 
 class Own(nn.Module):
     """A network of a user's own, with a layer that behaves otherwise in training."""

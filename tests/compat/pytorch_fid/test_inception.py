@@ -24,6 +24,8 @@ from support.peers import import_peer
 from support.pytorch_fid_peer import original_network
 
 FEATURES, GRADIENTS = 1e-5, 1e-4
+
+pytestmark = pytest.mark.filterwarnings("ignore:the weights of .* are not the published ones")
 ALL = [0, 1, 2, 3]
 
 
@@ -115,9 +117,10 @@ class TestState:
                 (found,) = ours(images)
             assert apart(found, theirs(images)[0]) <= FEATURES
             assert apart(found, ours.eval()(images)[0]) > 100 * FEATURES
+        trained = InceptionV3([0], requires_grad=True)
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            InceptionV3([0], requires_grad=True)(images)
+            trained(images)
 
     def test_two_networks_share_nothing(self):
         first, second = InceptionV3([0], requires_grad=True), InceptionV3([0])
@@ -158,6 +161,11 @@ class TestWholeNetwork:
         images = torch.from_numpy(smooth_images(2, 299, 299, seed=4)).permute(0, 3, 1, 2).to(torch.float32) / 127.5 - 1
         with torch.no_grad():
             assert apart(ours.eval()(images), theirs.eval()(images)) <= FEATURES
+
+    def test_other_weights_are_told(self):
+        """The original does not look."""
+        with pytest.warns(GenmetricsWarning, match=r"the weights of 'inception-v3\.tf2015' are not the published ones"):
+            InceptionV3([0])
 
     def test_missing_weights_name_the_file(self, monkeypatch, tmp_path):
         monkeypatch.setenv("TORCH_HOME", str(tmp_path))

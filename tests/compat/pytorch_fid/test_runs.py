@@ -153,6 +153,10 @@ class TestStatisticsFiles:
         with peer_warnings():
             assert relative(float(original.calculate_fid_given_paths(paths, *SETTINGS)), theirs) <= FULL_RANK
 
+    def test_other_weights_are_told(self, few, tmp_path):
+        with pytest.warns(GenmetricsWarning, match=r"the weights of 'inception-v3\.tf2015' are not the published ones"):
+            save_fid_stats([few[0], tmp_path / "x.npz"], *SETTINGS)
+
     def test_what_is_written(self, saved):
         """The same names, types and packing."""
         assert all(each.compress_type == zipfile.ZIP_DEFLATED for each in zipfile.ZipFile(saved["ours"][0]).infolist())

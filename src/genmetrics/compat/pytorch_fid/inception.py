@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from typing import ClassVar
 
 from torch import Tensor, nn
 
+from genmetrics.compat.pytorch_fid.speaking import tell, unofficial
 from genmetrics.errors import GenmetricsWarning, UsageError
 from genmetrics.extractors.builtin import PUBLISHED, InceptionV3TF2015
 from genmetrics.extractors.inception_trunk import BlockA, BlockC, BlockE, average, maximum
 from genmetrics.extractors.inception_v3 import InceptionV3 as Layers
 from genmetrics.extractors.inception_v3_torchvision import InceptionV3TorchvisionIN1k
+from genmetrics.extractors.published import PublishedExtractor
 from genmetrics.preprocess.resize_torch import resize_torch_bilinear
 
 __all__ = [
@@ -150,9 +151,6 @@ class _WithWeights(InceptionV3TF2015):
 
     module = _FIDInception
 
-    def __init__(self, weights: Path | None = None) -> None:
-        super().__init__(weights)
-
 
 def fid_inception_v3() -> nn.Module:
     """The whole network of FID with its weights, under torchvision's names for its layers.
@@ -165,12 +163,20 @@ def fid_inception_v3() -> nn.Module:
     Raises:
         WeightsError: if the weights are missing, damaged or refused.
     """
-    return _WithWeights().network.train().requires_grad_(True)
+    return _new(_WithWeights).requires_grad_(True)
 
 
 def _imagenet_inception() -> nn.Module:
     """The network with torchvision's weights of ImageNet, for which torchvision is not needed."""
-    return InceptionV3TorchvisionIN1k(None).network.train()
+    return _new(InceptionV3TorchvisionIN1k)
+
+
+def _new(extractor: type[PublishedExtractor]) -> nn.Module:
+    """A network as modules of torch begin, with a warning of weights that are not the published ones."""
+    made = extractor(None)
+    if made.weights.official is False:
+        tell([unofficial(made.name, made.weights.sha256)])
+    return made.network.train()
 
 
 class FIDInceptionA(BlockA):

@@ -13,7 +13,7 @@ from genmetrics.accumulators.moments import Moments
 from genmetrics.cli.progress import showing_progress
 from genmetrics.compat.pytorch_fid.activations import Device, device_name, lower_batch_size
 from genmetrics.compat.pytorch_fid.sides import STATISTICS_ENDING, moments_of, open_side
-from genmetrics.compat.pytorch_fid.speaking import is_first, tell
+from genmetrics.compat.pytorch_fid.speaking import is_first, tell, unofficial
 from genmetrics.engine.evaluate import compute_stats, evaluate
 from genmetrics.errors import OutputError, StatisticsError, UsageError
 from genmetrics.files import check_writable, write_atomically
@@ -117,6 +117,9 @@ def save_fid_stats(
             info = METRICS.get(metric)
             moments = cast(Moments, stats.get(Need(info.extractor, info.preprocess, info.feature, "moments")))
             tell(f"'{source}': {note}" for note in stats.side.notes)
+            record = stats.extractors[info.extractor]
+            if record.official is False:
+                tell([unofficial(info.extractor, record.weights_sha256)])
         mu, sigma = moments.mean().cpu().numpy(), moments.covariance().cpu().numpy()
         if is_first():
             _check_new(Path(given).expanduser(), target)

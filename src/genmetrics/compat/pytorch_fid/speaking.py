@@ -8,12 +8,20 @@ from collections.abc import Iterable
 from genmetrics import distributed
 from genmetrics.errors import GenmetricsWarning
 
-__all__ = ["is_first", "tell"]
+__all__ = ["is_first", "tell", "unofficial"]
 
 
 def is_first() -> bool:
     """Whether this process is the one that prints, of those that share a run."""
     return distributed.current_shard().index == 0
+
+
+def unofficial(extractor: str, sha256: str | None) -> str:
+    """What is told of weights that are not the published ones."""
+    return (
+        f"the weights of {extractor!r} are not the published ones (sha256 {str(sha256)[:12]}…): numbers from them do "
+        "not compare with published ones"
+    )
 
 
 def tell(texts: Iterable[str]) -> None:
