@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from genmetrics.extractors.backends.folding import ConvNorms
 
-__all__ = ["STAGES", "InceptionTrunk", "average", "average_with_padding", "maximum"]
+__all__ = ["STAGES", "BlockA", "BlockC", "BlockE", "InceptionTrunk", "average", "average_with_padding", "maximum"]
 
 Pool = Callable[[Tensor], Tensor]
 
@@ -45,17 +45,17 @@ class InceptionTrunk(nn.Module):
         self.Conv2d_2b_3x3 = _Conv(32, 64, 3, padding=1)
         self.Conv2d_3b_1x1 = _Conv(64, 80, 1)
         self.Conv2d_4a_3x3 = _Conv(80, 192, 3)
-        self.Mixed_5b = _BlockA(192, 32, pool)
-        self.Mixed_5c = _BlockA(256, 64, pool)
-        self.Mixed_5d = _BlockA(288, 64, pool)
+        self.Mixed_5b = BlockA(192, 32, pool)
+        self.Mixed_5c = BlockA(256, 64, pool)
+        self.Mixed_5d = BlockA(288, 64, pool)
         self.Mixed_6a = _BlockB()
-        self.Mixed_6b = _BlockC(128, pool)
-        self.Mixed_6c = _BlockC(160, pool)
-        self.Mixed_6d = _BlockC(160, pool)
-        self.Mixed_6e = _BlockC(192, pool)
+        self.Mixed_6b = BlockC(128, pool)
+        self.Mixed_6c = BlockC(160, pool)
+        self.Mixed_6d = BlockC(160, pool)
+        self.Mixed_6e = BlockC(192, pool)
         self.Mixed_7a = _BlockD()
-        self.Mixed_7b = _BlockE(1280, pool)
-        self.Mixed_7c = _BlockE(2048, last_pool)
+        self.Mixed_7b = BlockE(1280, pool)
+        self.Mixed_7c = BlockE(2048, last_pool)
 
     def through(self, x: Tensor, layer: str) -> Tensor:
         """What a layer of ``STAGES`` makes of its input."""
@@ -100,7 +100,9 @@ def maximum(x: Tensor) -> Tensor:
     return F.max_pool2d(x, 3, stride=1, padding=1)
 
 
-class _BlockA(nn.Module):
+class BlockA(nn.Module):
+    """Of images of 35x35, with branches of one, 5x5 and two 3x3 convolutions."""
+
     def __init__(self, channels_in: int, width: int, pool: Pool) -> None:
         super().__init__()
         self.pool = pool
@@ -113,6 +115,7 @@ class _BlockA(nn.Module):
         self.branch_pool = _Conv(channels_in, width, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """The branches' channels one after another; the images keep their size."""
         return torch.cat(
             (
                 self.branch1x1(x),
@@ -137,24 +140,27 @@ class _BlockB(nn.Module):
         return torch.cat((self.branch3x3(x), double, F.max_pool2d(x, 3, stride=2)), dim=1)
 
 
-class _BlockC(nn.Module):
-    def __init__(self, width: int, pool: Pool) -> None:
+class BlockC(nn.Module):
+    """Of images of 17x17, with branches of 1x7 and 7x1 convolutions."""
+
+    def __init__(self, width: int, pool: Pool, channels_in: int = 768) -> None:
         super().__init__()
         self.pool = pool
         row, column = (1, 7), (7, 1)
         along, down = (0, 3), (3, 0)
-        self.branch1x1 = _Conv(768, 192, 1)
-        self.branch7x7_1 = _Conv(768, width, 1)
+        self.branch1x1 = _Conv(channels_in, 192, 1)
+        self.branch7x7_1 = _Conv(channels_in, width, 1)
         self.branch7x7_2 = _Conv(width, width, row, padding=along)
         self.branch7x7_3 = _Conv(width, 192, column, padding=down)
-        self.branch7x7dbl_1 = _Conv(768, width, 1)
+        self.branch7x7dbl_1 = _Conv(channels_in, width, 1)
         self.branch7x7dbl_2 = _Conv(width, width, column, padding=down)
         self.branch7x7dbl_3 = _Conv(width, width, row, padding=along)
         self.branch7x7dbl_4 = _Conv(width, width, column, padding=down)
         self.branch7x7dbl_5 = _Conv(width, 192, row, padding=along)
-        self.branch_pool = _Conv(768, 192, 1)
+        self.branch_pool = _Conv(channels_in, 192, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """The branches' channels one after another; the images keep their size."""
         double = self.branch7x7dbl_3(self.branch7x7dbl_2(self.branch7x7dbl_1(x)))
         return torch.cat(
             (
@@ -189,7 +195,9 @@ class _BlockD(nn.Module):
         )
 
 
-class _BlockE(nn.Module):
+class BlockE(nn.Module):
+    """Of images of 8x8, with branches that split in two."""
+
     def __init__(self, channels_in: int, pool: Pool) -> None:
         super().__init__()
         self.pool = pool
@@ -204,6 +212,7 @@ class _BlockE(nn.Module):
         self.branch_pool = _Conv(channels_in, 192, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """The branches' channels one after another; the images keep their size."""
         single = self.branch3x3_1(x)
         double = self.branch3x3dbl_2(self.branch3x3dbl_1(x))
         return torch.cat(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 import torch
@@ -19,7 +19,6 @@ __all__ = ["FileChecks", "listed"]
 #: Relative to the largest entry or eigenvalue: what a covariance made in float32 stays within.
 _TOLERANCE = 1e-5
 _FLOATS = "float16, float32 or float64"
-_FOUND = "it cannot be a covariance. The file is damaged or holds something else; make it again"
 
 
 def listed(keys: Iterable[object]) -> str:
@@ -33,7 +32,12 @@ class FileChecks:
 
     Args:
         path: the file, as the user gave it.
+
+    Attributes:
+        what: what holds the statistics, for messages.
     """
+
+    what: ClassVar[str] = "file"
 
     def __init__(self, path: object) -> None:
         self._path = path
@@ -73,7 +77,7 @@ class FileChecks:
             self.fail(f"{what}, expected {expected} of {_FLOATS}")
         if not np.isfinite(array).all():
             bad = int(np.size(array) - np.isfinite(array).sum())
-            self.fail(f"{key!r} holds NaN or infinity in {bad} of its {array.size:,} values; make the file again")
+            self.fail(f"{key!r} holds NaN or infinity in {bad} of its {array.size:,} values; {self._again()}")
         return array
 
     def moments(
@@ -117,7 +121,7 @@ class FileChecks:
             self.fail(f"{key!r} holds the features of 1 image; statistics need at least 2")
         self.width(rows.shape[1], width, key)
         if rows.dtype.itemsize > 4 and float(np.abs(rows).max()) > float(np.finfo(np.float32).max):
-            self.fail(f"{key!r} holds values beyond float32, in which features are kept; make the file again")
+            self.fail(f"{key!r} holds values beyond float32, in which features are kept; {self._again()}")
         bank = FeatureBank(rows.shape[1])
         bank.update(
             torch.from_numpy(np.ascontiguousarray(rows, dtype=np.float32)),
@@ -133,11 +137,20 @@ class FileChecks:
                 "damaged or holds something else"
             )
 
+    def _again(self) -> str:
+        return f"make the {self.what} again"
+
+    def _no_covariance(self) -> str:
+        return f"it cannot be a covariance. The {self.what} is damaged or holds something else; make it again"
+
     def _symmetric(self, matrix: Float64[Tensor, "d d"], key: str) -> Float64[Tensor, "d d"]:
         gap = float((matrix - matrix.T).abs().max())
         largest = float(matrix.abs().max())
         if gap > _TOLERANCE * largest:
-            self.fail(f"{key!r} is not symmetric (by {gap:.3g}, where its largest value is {largest:.3g}): {_FOUND}")
+            self.fail(
+                f"{key!r} is not symmetric (by {gap:.3g}, where its largest value is {largest:.3g}): "
+                f"{self._no_covariance()}"
+            )
         return (matrix + matrix.T) / 2
 
     def _positive(self, matrix: Float64[Tensor, "d d"], key: str) -> None:
@@ -152,12 +165,12 @@ class FileChecks:
         try:
             values = torch.linalg.eigvalsh(matrix)
         except RuntimeError as error:
-            self.fail(f"{key!r} has no eigenvalues that can be computed ({error}): {_FOUND}")
+            self.fail(f"{key!r} has no eigenvalues that can be computed ({error}): {self._no_covariance()}")
         smallest, largest = float(values[0]), float(values[-1])
         if smallest < -_TOLERANCE * max(largest, 0.0):
             self.fail(
                 f"{key!r} is not positive semidefinite (its eigenvalues run from {smallest:.3g} to {largest:.3g}): "
-                f"{_FOUND}"
+                f"{self._no_covariance()}"
             )
 
 
