@@ -19,6 +19,7 @@ __all__ = [
     "Fingerprint",
     "MetricInfo",
     "MetricResult",
+    "MetricsLike",
     "Need",
     "Part",
     "Precision",
@@ -295,6 +296,11 @@ class MetricInfo:
     def protocol(self) -> Protocol:
         """Everything that the id stands for."""
         return Protocol(self.extractor, self.feature, self.preprocess, self.estimator)
+
+
+#: Metrics as they are asked for: ids, or one string of them with commas; a ``MetricInfo`` stands for one whose
+#: network, feature or constants no id has.
+MetricsLike = Sequence[str | MetricInfo] | str
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tarfile
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from PIL import Image
 
 import genmetrics as gm
 from genmetrics.errors import StatisticsError, UsageError
+from genmetrics.extractors import EXTRACTORS
 from genmetrics.metrics import METRICS
 from genmetrics.metrics.base import Metric, SetStatistics
 from genmetrics.types import MetricInfo, Need
@@ -234,3 +236,21 @@ def test_a_metric_that_is_no_number_is_an_error(pixels, monkeypatch):
     monkeypatch.setattr("genmetrics.metrics.resolve.load_target", lambda target: Undefined)
     with pytest.raises(StatisticsError, match="metric 'undefined' came out as std = nan, which is no result"):
         gm.evaluate(pixels[0][:2], metrics=["undefined"])
+
+
+def test_a_metric_with_constants_of_its_own(folders, baseline):
+    on_lite = {"extractor": LITE, "feature": "1280", "preprocess": EXTRACTORS.get(LITE).preprocess}
+    small = replace(
+        METRICS.get("kid"),
+        id="kid_10x8",
+        estimator="poly3-10x8",
+        settings=(("num_subsets", 10), ("subset_size", 8)),
+        **on_lite,
+    )
+    report = gm.evaluate(*folders, metrics=[small, FD])
+    assert list(report.metrics) == ["kid_10x8", FD]
+    assert report["kid_10x8"].extra["subset_size"] == 8
+    assert str(report["kid_10x8"].protocol).endswith("poly3-10x8")
+    assert report["kid_10x8"].value != baseline[KID].value
+    assert report[FD].value == baseline[FD].value
+    report.to_markdown(), report.to_json()

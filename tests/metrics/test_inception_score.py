@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -166,3 +167,22 @@ def test_runs_of_the_registered_metric_are_adms() -> None:
     assert (need.extractor, need.feature, need.preprocess) == (ISC.extractor, ISC.feature, ISC.preprocess)
     assert need.options == (("chunk", 5000),)
     assert ADM.generic is None
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["total known", "total unknown"])
+def test_splits_of_images_in_their_order(known: bool) -> None:
+    logits = 2 * np.random.default_rng(3).standard_normal((53, 12)).astype(np.float32)
+    metric = InceptionScore(replace(ISC, id="isc_4", settings=(("num_splits", 4), ("shuffle", 0))), SEED)
+    (need,) = metric.needs
+    sums = build_accumulator(need, 12, len(logits) if known else None)
+    sums.update(torch.from_numpy(logits), torch.arange(len(logits)))
+    side = SideRecord("synthetic", "array", len(logits), "0" * 64)
+    result = metric.compute(Stats({need: sums}, side, {}, SEED), None)
+    probs = torch.from_numpy(logits).double().softmax(dim=1).numpy()
+    bounds = [part * 53 // 4 for part in range(5)]
+    parts = [probs[start:stop] for start, stop in itertools.pairwise(bounds)]
+    expected = [np.exp((p * np.log(p / p.mean(axis=0))).sum(axis=1).mean()) for p in parts]
+    assert result.value == pytest.approx(np.mean(expected), rel=1e-12)
+    assert result.extra["num_splits"] == 4
+    shuffled = InceptionScore(replace(ISC, settings=(("num_splits", 4), ("shuffle", 1))), SEED)
+    assert shuffled.needs != metric.needs

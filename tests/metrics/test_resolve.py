@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from genmetrics.errors import UnknownNameError, UsageError
 from genmetrics.extractors import EXTRACTORS
+from genmetrics.metrics import METRICS
 from genmetrics.metrics.resolve import build_metrics, resolve_metric
 from genmetrics.types import ExtractorInfo, MetricInfo
 
@@ -148,3 +151,22 @@ def test_built_metrics_come_once_and_in_order() -> None:
     metrics = build_metrics(["kid", "fid", f"kid.{LITE}", "kid", f"fd.{INCEPTION}"], None, lookup, seed=3)
     assert [metric.id for metric in metrics] == ["kid", "fid", f"kid.{LITE}"]
     assert metrics[2].needs[0].extractor == LITE
+
+
+def test_described_metric_stands_for_itself() -> None:
+    described = replace(METRICS.get("kid"), id="kid_50", settings=(("num_subsets", 50), ("subset_size", 10)))
+    metrics = build_metrics(["kid", described, described], None, lookup, seed=3)
+    assert [metric.id for metric in metrics] == ["kid", "kid_50"]
+    assert (metrics[1].num_subsets, metrics[1].subset_size) == (50, 10)
+    assert metrics[0].needs == metrics[1].needs  # the features are kept once
+
+
+def test_described_metric_has_its_network() -> None:
+    with pytest.raises(UsageError, match=r"metric 'fid' is described with its extractor 'inception-v3\.tf2015'; leave"):
+        build_metrics([METRICS.get("fid")], LITE, lookup, seed=3)
+
+
+def test_two_descriptions_of_one_id_are_refused() -> None:
+    other = replace(METRICS.get("kid"), settings=(("num_subsets", 50), ("subset_size", 10)))
+    with pytest.raises(UsageError, match="two different metrics have the id 'kid'; give each an id of its own"):
+        build_metrics(["kid", other], None, lookup, seed=3)

@@ -15,7 +15,10 @@ from genmetrics.accumulators.on_device import LateChecks
 from genmetrics.devices import sent
 from genmetrics.errors import StatisticsError
 
-__all__ = ["SoftmaxSums"]
+__all__ = ["IN_ORDER", "SoftmaxSums"]
+
+#: In place of a seed: the samples are not permuted.
+IN_ORDER = -1
 
 
 class SoftmaxSums(Accumulator):
@@ -25,6 +28,8 @@ class SoftmaxSums(Accumulator):
     are permuted by NumPy's ``RandomState(seed)`` and cut into even, contiguous splits. Where the total is not
     known before the pass, the logits are kept until the sums are asked for (4·k bytes a sample), and a
     sample's place among the indices that arrived takes the place of its index.
+
+    With the seed ``IN_ORDER`` the splits are cut from the indices as they are.
 
     With ``chunk`` there is no permutation: the splits are the consecutive runs of so many indices, the last as long as
     what is left, and ``num_splits`` and ``seed`` are 0.
@@ -176,6 +181,8 @@ class SoftmaxSums(Accumulator):
 def _split_of_index(total: int, num_splits: int, seed: int) -> Tensor:
     """The split of each index: place j of the permutation belongs to split s if s·N//S <= j < (s+1)·N//S."""
     bounds = np.arange(1, num_splits + 1) * total // num_splits
+    if seed == IN_ORDER:
+        return torch.from_numpy(np.searchsorted(bounds, np.arange(total), side="right"))
     order = np.random.RandomState(seed).permutation(total)  # torch-fidelity's generator
     split = np.empty(total, dtype=np.int64)
     split[order] = np.searchsorted(bounds, np.arange(total), side="right")

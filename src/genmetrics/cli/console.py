@@ -22,19 +22,22 @@ def say(text: str) -> None:
 
 
 @contextmanager
-def reporting_errors() -> Iterator[None]:
+def reporting_errors(command: str = "genmetrics") -> Iterator[None]:
     """Turn the errors that we raise on purpose into a message and exit code 2, and Ctrl-C into 130.
 
     Of several processes all exit with the same code, 1 if one of them failed with another error, and one prints.
+
+    Args:
+        command: what the messages begin with.
     """
     try:
         yield
     except GenmetricsError as error:
         speaks, defect = origin_to_report(error)
         if speaks:
-            say(f"genmetrics: error: {error}")
+            say(f"{command}: error: {error}")
         raise typer.Exit(_DEFECT if defect else _USAGE) from None
     except KeyboardInterrupt as error:
         if origin_to_report(error)[0]:
-            say("genmetrics: interrupted; nothing was written")
+            say(f"{command}: interrupted; nothing was written")
         raise typer.Exit(_INTERRUPTED) from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
@@ -25,6 +25,7 @@ from genmetrics.types import (
     BadImagePolicy,
     DecodePolicy,
     Engine,
+    MetricsLike,
     Precision,
     Progress,
     Shard,
@@ -41,7 +42,7 @@ _WHOLE = Shard()
 def evaluate(
     gen: SourceLike | Stats,
     ref: SourceLike | Stats | None = None,
-    metrics: Sequence[str] | str | None = None,
+    metrics: MetricsLike | None = None,
     *,
     extractor: str | None = None,
     weights: Mapping[str, Path] | Path | str | None = None,
@@ -58,7 +59,7 @@ def evaluate(
     decode: DecodePolicy = Options.decode,
     labels: str | Path | Mapping[Stage, str | Path] = Options.labels,
     captions: CaptionsLike | None = Options.captions,
-    cache: bool = Options.cache,
+    cache: bool | Path = Options.cache,
     resume: Path | str | None = Options.resume,
     force: bool = Options.force,
     progress: Callable[[Progress], None] | None = None,
@@ -72,7 +73,8 @@ def evaluate(
         gen: the generated set: whatever ``open_source`` takes, a statistics file of any known format (``stats:``
             before its path forces that), or ``Stats``.
         ref: the reference set, likewise.
-        metrics: metric ids; None takes ``fid,kid,isc`` with a reference and ``isc`` without one.
+        metrics: metric ids, or a ``MetricInfo`` for constants that no id has; None takes ``fid,kid,isc`` with a
+            reference and ``isc`` without one.
         extractor: the network on which to compute them; None takes each metric's own.
         weights: a weight file for the one extractor in use, or files by extractor id.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
@@ -92,7 +94,7 @@ def evaluate(
         captions: what each generated image is said to show, for CLIP scores: one text for each image in order, or the
             path of a ``.json``, ``.jsonl``, ``.csv``, ``.tsv`` or ``.txt`` file or of a folder of texts.
         cache: keep the statistics of images on disk, and use those that are kept; they are known by the content
-            that they were made from.
+            that they were made from. A path is another folder than the user's cache folder.
         resume: the folder of a run's checkpoints: they are written on the way, and gone on from where there are any.
             They stay there; remove the folder when the result is safe. None for no checkpoints. See docs/resume.md.
         force: compare what is not comparable; the report warns of it.
@@ -129,7 +131,7 @@ def evaluate(
 @distributed.shared_run("compute_stats")
 def compute_stats(
     source: SourceLike,
-    metrics: Sequence[str] | str = ("fid", "kid"),
+    metrics: MetricsLike = ("fid", "kid"),
     *,
     extractor: str | None = None,
     weights: Mapping[str, Path] | Path | str | None = None,
@@ -145,7 +147,7 @@ def compute_stats(
     crop: str | None = Options.crop,
     decode: DecodePolicy = Options.decode,
     labels: str | Path | Mapping[Stage, str | Path] = Options.labels,
-    cache: bool = Options.cache,
+    cache: bool | Path = Options.cache,
     resume: Path | str | None = Options.resume,
     shard: Shard = _WHOLE,
     engine: Engine = "local",
@@ -223,7 +225,7 @@ def compute_stats(
 def weights_by_extractor(
     weights: Mapping[str, Path] | Path | str | None,
     extractor: str | None,
-    metrics: Sequence[str] | str | None,
+    metrics: MetricsLike | None,
 ) -> dict[str, Path]:
     """Weight files by extractor id; a lone path belongs to the one extractor in use."""
     if weights is None:

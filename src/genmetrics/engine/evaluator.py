@@ -31,7 +31,7 @@ from genmetrics.engine.sides import SourceLike, open_side
 from genmetrics.errors import StatisticsError, UsageError
 from genmetrics.report.report import Report
 from genmetrics.stats.stats import Stats
-from genmetrics.types import BackendChoice, ExtractorRecord, Need, Precision, SideRecord
+from genmetrics.types import BackendChoice, ExtractorRecord, MetricsLike, Need, Precision, SideRecord
 
 __all__ = ["Evaluator"]
 
@@ -56,7 +56,7 @@ class Evaluator:
     def __init__(
         self,
         ref: SourceLike | Stats | None = None,
-        metrics: Sequence[str] | str | None = None,
+        metrics: MetricsLike | None = None,
         *,
         extractor: str | None = None,
         weights: Mapping[str, Path] | Path | str | None = None,
@@ -66,7 +66,7 @@ class Evaluator:
         batch_size: int | None = Options.batch_size,
         workers: int | None = None,
         seed: int = Options.seed,
-        cache: bool = Options.cache,
+        cache: bool | Path = Options.cache,
         force: bool = Options.force,
         num_samples: int | None = None,
     ) -> None:
@@ -74,7 +74,8 @@ class Evaluator:
 
         Args:
             ref: the reference set, as ``evaluate`` takes it; ``Stats`` save reading it again.
-            metrics: metric ids; None takes ``fid,kid,isc`` with a reference and ``isc`` without one.
+            metrics: metric ids, or a ``MetricInfo`` for constants that no id has; None takes ``fid,kid,isc`` with a
+                reference and ``isc`` without one.
             extractor: the network on which to compute them; None takes each metric's own.
             weights: a weight file for the one extractor in use, or files by extractor id.
             device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
@@ -118,7 +119,7 @@ class Evaluator:
     def _prepare(
         self,
         ref: SourceLike | Stats | None,
-        metrics: Sequence[str] | str | None,
+        metrics: MetricsLike | None,
         extractor: str | None,
         seed: int,
         force: bool,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from genmetrics.engine.options import Options
 from genmetrics.engine.plan import make_plan
 from genmetrics.errors import GenmetricsError, MissingWeightsError
+from genmetrics.types import MetricsLike
 
 __all__ = ["naming_another_network"]
 
@@ -16,9 +17,7 @@ _INSTALLED = "efficientnet-lite0.in1k"
 
 
 @contextmanager
-def naming_another_network(
-    metrics: Sequence[str] | str | None, extractor: str | None, has_reference: bool
-) -> Iterator[None]:
+def naming_another_network(metrics: MetricsLike | None, extractor: str | None, has_reference: bool) -> Iterator[None]:
     """Where weights are missing, name the network that is there, if all the metrics can be computed on it.
 
     Args:
@@ -37,7 +36,7 @@ def naming_another_network(
         ) from error
 
 
-def _can_be_on_it(metrics: Sequence[str] | str | None, has_reference: bool) -> bool:
+def _can_be_on_it(metrics: MetricsLike | None, has_reference: bool) -> bool:
     try:
         make_plan(metrics, _INSTALLED, Options.seed, has_reference)
     except GenmetricsError:

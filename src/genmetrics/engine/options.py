@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,16 @@ from genmetrics.sources.captions import CaptionsLike
 from genmetrics.sources.crop import parse_crop
 from genmetrics.sources.device_decode import check_gpu_decode
 from genmetrics.sources.labels import check_labels
-from genmetrics.types import AlphaPolicy, BackendChoice, BadImagePolicy, DecodePolicy, Precision, Shard, Stage
+from genmetrics.types import (
+    AlphaPolicy,
+    BackendChoice,
+    BadImagePolicy,
+    DecodePolicy,
+    MetricsLike,
+    Precision,
+    Shard,
+    Stage,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -48,7 +57,7 @@ class Options:
             as they are.
         labels: where the images' classes come from, for both sides or by side; see ``open_source``.
         captions: what each generated image is said to show; see ``captions_of``.
-        cache: keep statistics of image sets, and use those that are kept.
+        cache: keep statistics of image sets, and use those that are kept: in the user's cache folder, or in the one given.
         force: compare what is not comparable, with a warning.
         shard: which share of the images is read, where the others are read elsewhere.
         resume: the folder of checkpoints that are written on the way and gone on from; None for neither.
@@ -69,7 +78,7 @@ class Options:
     decode: DecodePolicy = "pillow"
     labels: str | Path | Mapping[Stage, str | Path] = "auto"
     captions: CaptionsLike | None = None
-    cache: bool = True
+    cache: bool | Path = True
     force: bool = False
     shard: Shard = field(default_factory=Shard)
     resume: Path | None = None
@@ -111,10 +120,13 @@ class Options:
 _OWN = ("device", "batch_size", "workers", "cache", "weights", "captions", "resume")
 
 
-def told_alike(metrics: Sequence[str] | str | None, options: Options) -> dict[str, str]:
+def told_alike(metrics: MetricsLike | None, options: Options) -> dict[str, str]:
     """What all ranks of a run must be told alike, as text by name; of the device its kind, for each has its own."""
-    ids = [metrics] if isinstance(metrics, str) else metrics
-    told = {"metrics": "the default" if ids is None else ",".join(ids), "device": options.device.partition(":")[0]}
+    asked = [metrics] if isinstance(metrics, str) else metrics
+    told = {
+        "metrics": "the default" if asked is None else ",".join(map(str, asked)),
+        "device": options.device.partition(":")[0],
+    }
     told["resume"] = "off" if options.resume is None else "on"
     for setting in fields(options):
         value = getattr(options, setting.name)

@@ -16,7 +16,7 @@ from genmetrics.metrics.base import Metric
 from genmetrics.metrics.resolve import build_metrics
 from genmetrics.preprocess.crop_id import is_crop
 from genmetrics.stats.stats import Stats
-from genmetrics.types import UNKNOWN, ExtractorInfo, Need, Stage
+from genmetrics.types import UNKNOWN, ExtractorInfo, MetricInfo, MetricsLike, Need, Stage
 
 __all__ = [
     "MAKES_ALL",
@@ -79,7 +79,7 @@ class Plan:
 
 
 def make_plan(
-    metrics: Sequence[str] | str | None,
+    metrics: MetricsLike | None,
     extractor: str | None,
     seed: int,
     has_reference: bool,
@@ -88,8 +88,8 @@ def make_plan(
     """Resolve metric names.
 
     Args:
-        metrics: ids, or one string of them with commas; None takes ``fid,kid,isc`` with a reference and
-            ``isc`` without one, as far as the network allows; a note says what it does not.
+        metrics: ids, or one string of them with commas, or descriptions; None takes ``fid,kid,isc`` with a reference
+            and ``isc`` without one, as far as the network allows; a note says what it does not.
         extractor: the network on which to compute them; None takes each metric's own.
         seed: of every random choice.
         has_reference: whether there is a set to compare with.
@@ -99,10 +99,11 @@ def make_plan(
         UnknownNameError: if a name stands for nothing.
         UsageError: if nothing is asked for, or a metric needs a reference and there is none.
     """
-    names, notes = _default(extractor, has_reference) if metrics is None else (_names(metrics), ())
-    if not names:
+    asked: Sequence[str | MetricInfo]
+    asked, notes = _default(extractor, has_reference) if metrics is None else (_asked(metrics), ())
+    if not asked:
         raise UsageError("no metric was asked for; for example: -m fid,kid (`genmetrics list metrics` has them all)")
-    plan = Plan(tuple(build_metrics(names, extractor, EXTRACTORS.get, seed, crop)), notes)
+    plan = Plan(tuple(build_metrics(asked, extractor, EXTRACTORS.get, seed, crop)), notes)
     comparing = [metric.id for metric in plan.metrics if not metric.unary]
     if comparing and not has_reference:
         raise UsageError(
@@ -143,10 +144,11 @@ def _default(extractor: str | None, has_reference: bool) -> tuple[list[str], tup
     return kept, (f"of the default metrics {', '.join(lost)} was left out: it needs {why}",)
 
 
-def _names(metrics: Sequence[str] | str) -> list[str]:
-    """The names that were typed."""
+def _asked(metrics: MetricsLike) -> list[str | MetricInfo]:
+    """The names that were typed, and what was described in place of a name."""
     given = metrics.split(",") if isinstance(metrics, str) else metrics
-    return [name.strip() for name in given if name.strip()]
+    texts = [one.strip() if isinstance(one, str) else one for one in given]
+    return [one for one in texts if one != ""]
 
 
 def as_typed(metric: str) -> str:

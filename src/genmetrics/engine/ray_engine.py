@@ -30,7 +30,7 @@ from genmetrics.sources.remote import shown
 from genmetrics.stats.io import load_own, save_stats
 from genmetrics.stats.merge import merge_stats
 from genmetrics.stats.stats import Stats
-from genmetrics.types import Progress, Shard, SideRecord
+from genmetrics.types import MetricInfo, MetricsLike, Progress, Shard, SideRecord
 
 __all__ = ["iter_compute_stats_on_ray", "units_of"]
 
@@ -55,7 +55,7 @@ class _Job:
     """
 
     source: str
-    metrics: tuple[str, ...] | str
+    metrics: tuple[str | MetricInfo, ...] | str
     options: Options
     units: int
     identity: str
@@ -153,7 +153,7 @@ def units_of(count: int, images_per_unit: int) -> int:
 
 
 def iter_compute_stats_on_ray(
-    source: object, metrics: Sequence[str] | str, options: Options, ray_options: RayOptions
+    source: object, metrics: MetricsLike, options: Options, ray_options: RayOptions
 ) -> Generator[Progress, None, Stats]:
     """``compute_stats`` on a Ray cluster, as a generator of progress records that returns the statistics.
 

@@ -21,7 +21,7 @@ from genmetrics.extractors import EXTRACTORS
 from genmetrics.metrics.base import Metric
 from genmetrics.report.report import Report
 from genmetrics.stats.stats import Stats
-from genmetrics.types import UNKNOWN, ExtractorRecord, MetricResult, Need, Progress, Stage
+from genmetrics.types import UNKNOWN, ExtractorRecord, MetricResult, MetricsLike, Need, Progress, Stage
 from genmetrics.versions import versions
 
 __all__ = ["build_report", "iter_evaluate", "merged_cautions"]
@@ -30,7 +30,7 @@ __all__ = ["build_report", "iter_evaluate", "merged_cautions"]
 def iter_evaluate(
     gen: SourceLike | Stats,
     ref: SourceLike | Stats | None,
-    metrics: Sequence[str] | str | None,
+    metrics: MetricsLike | None,
     options: Options,
 ) -> Generator[Progress, None, Report]:
     """``evaluate`` as a generator of progress records that returns the report.

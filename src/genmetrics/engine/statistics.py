@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from dataclasses import dataclass
 
 from genmetrics.accumulators.build import CAPTIONS, NO_FEATURES
@@ -15,14 +15,12 @@ from genmetrics.engine.sides import Side, SourceLike, open_side
 from genmetrics.errors import UsageError
 from genmetrics.sources.base import ImageSource
 from genmetrics.stats.stats import Stats
-from genmetrics.types import Progress
+from genmetrics.types import MetricsLike, Progress
 
 __all__ = ["OpenedSet", "iter_compute_stats", "iter_stats_of", "open_for_stats"]
 
 
-def iter_compute_stats(
-    source: SourceLike, metrics: Sequence[str] | str, options: Options
-) -> Generator[Progress, None, Stats]:
+def iter_compute_stats(source: SourceLike, metrics: MetricsLike, options: Options) -> Generator[Progress, None, Stats]:
     """``compute_stats`` as a generator of progress records that returns the statistics."""
     return (yield from iter_stats_of(open_for_stats(source, metrics, options), options))
 
@@ -42,7 +40,7 @@ class OpenedSet:
     networks: Networks
 
 
-def open_for_stats(source: SourceLike, metrics: Sequence[str] | str, options: Options) -> OpenedSet:
+def open_for_stats(source: SourceLike, metrics: MetricsLike, options: Options) -> OpenedSet:
     """Check what is asked of a set and open it; no image is read yet.
 
     Raises:

@@ -6,7 +6,7 @@ from typing import cast
 
 import torch
 
-from genmetrics.accumulators.softmax_sums import SoftmaxSums
+from genmetrics.accumulators.softmax_sums import IN_ORDER, SoftmaxSums
 from genmetrics.metrics.base import Metric, SetStatistics
 from genmetrics.types import MetricInfo, MetricResult, Need
 
@@ -14,7 +14,9 @@ __all__ = ["ChunkedInceptionScore", "InceptionScore"]
 
 
 class InceptionScore(Metric):
-    """exp of the mean KL(p(y|x) ‖ p(y)), the mean and population spread over 10 splits of permuted images.
+    """exp of the mean KL(p(y|x) ‖ p(y)), the mean and population spread over splits, 10 by its protocol.
+
+    The images are permuted with the seed before they are split, but where the setting ``shuffle`` is 0.
 
     Source: Salimans et al. 2016 (arXiv:1606.03498), section 4.
     Matches: torch-fidelity 0.4.0 to 1e-5 relative, its permutation included;
@@ -23,11 +25,12 @@ class InceptionScore(Metric):
 
     higher_is_better = True
     unary = True
-    num_splits = 10
 
     def __init__(self, info: MetricInfo, seed: int) -> None:
         self.id = info.id
-        options = (("num_splits", self.num_splits), ("seed", seed))
+        settings = dict(info.settings)
+        self.num_splits = int(settings["num_splits"])
+        options = (("num_splits", self.num_splits), ("seed", seed if settings["shuffle"] else IN_ORDER))
         self.needs = (Need(info.extractor, info.preprocess, info.feature, "softmax_sums", options),)
         self.protocol = info.protocol
 

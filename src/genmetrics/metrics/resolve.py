@@ -19,12 +19,12 @@ Lookup = Callable[[str], ExtractorInfo]
 
 
 def build_metrics(
-    names: Sequence[str], extractor: str | None, lookup: Lookup, seed: int, crop: str | None = None
+    names: Sequence[str | MetricInfo], extractor: str | None, lookup: Lookup, seed: int, crop: str | None = None
 ) -> list[Metric]:
     """The metrics of the given names, each once, in their order.
 
     Args:
-        names: metric ids, or ``<family>.<extractor>`` such as ``kid.efficientnet-lite0.in1k``.
+        names: metric ids, or ``<family>.<extractor>`` such as ``kid.efficientnet-lite0.in1k``, or descriptions.
         extractor: the network on which to compute them; None takes each metric's own.
         lookup: finds an extractor's description.
         seed: of every random choice.
@@ -32,14 +32,25 @@ def build_metrics(
 
     Raises:
         UnknownNameError: if a name stands for nothing.
-        UsageError: if a metric makes no sense on the extractor.
+        UsageError: if a metric makes no sense on the extractor, or two descriptions have one id.
     """
     infos = dict.fromkeys(_after_crop(resolve_metric(name, extractor, lookup), crop) for name in names)
+    ids = [info.id for info in infos]
+    twice = next((info.id for info in infos if ids.count(info.id) > 1), None)
+    if twice is not None:
+        raise UsageError(f"two different metrics have the id {twice!r}; give each an id of its own")
     return [load_target(info.target)(info, seed) for info in infos]
 
 
-def resolve_metric(name: str, extractor: str | None, lookup: Lookup) -> MetricInfo:
-    """What a name stands for, on an extractor or on its own."""
+def resolve_metric(name: str | MetricInfo, extractor: str | None, lookup: Lookup) -> MetricInfo:
+    """What a name stands for, on an extractor or on its own; a description stands for itself."""
+    if isinstance(name, MetricInfo):
+        if extractor not in (None, name.extractor):
+            raise UsageError(
+                f"metric {name.id!r} is described with its extractor {name.extractor!r}; leave out "
+                f"extractor={extractor!r}"
+            )
+        return name
     if name in METRICS:
         info = METRICS.get(name)
         if extractor is None or extractor == info.extractor:

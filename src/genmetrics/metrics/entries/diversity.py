@@ -39,6 +39,7 @@ ENTRIES: tuple[MetricInfo, ...] = (
         role="logits",
         estimator="splits10",
         equals="torch-fidelity, improved-gan",
+        settings=(("num_splits", 10), ("shuffle", 1)),
     ),
     MetricInfo(
         "isc_adm",

@@ -9,6 +9,7 @@ __all__ = ["ENTRIES"]
 _INCEPTION = ("inception-v3.tf2015", "2048", "tf1-bilinear-299")
 _CLIP = ("clip-vit-l14-336.openai", "embedding", "square-pil-bicubic-336-clip")
 _DIRECTIONS = 1000
+_SUBSETS = (("num_subsets", 100), ("subset_size", 1000))
 
 
 def _distance(
@@ -45,6 +46,7 @@ ENTRIES: tuple[MetricInfo, ...] = (
         _INCEPTION,
         "poly3-100x1000",
         "torch-fidelity, with its seed and order of draws",
+        _SUBSETS,
     ),
     MetricInfo(
         "kid_clean",
@@ -57,6 +59,7 @@ ENTRIES: tuple[MetricInfo, ...] = (
         unary=False,
         estimator="poly3-100x1000",
         equals="clean-fid, mode clean, with its order of draws",
+        settings=_SUBSETS,
     ),
     _distance(
         "kid_full",
