@@ -57,7 +57,7 @@ class Options:
             as they are.
         labels: where the images' classes come from, for both sides or by side; see ``open_source``.
         captions: what each generated image is said to show; see ``captions_of``.
-        cache: keep statistics of image sets, and use those that are kept: in the user's cache folder, or in the one given.
+        cache: keep statistics of image sets, and use those that are kept; a path is a folder for them.
         force: compare what is not comparable, with a warning.
         shard: which share of the images is read, where the others are read elsewhere.
         resume: the folder of checkpoints that are written on the way and gone on from; None for neither.

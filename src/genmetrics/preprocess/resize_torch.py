@@ -37,7 +37,8 @@ def resize_torch_bilinear_antialias(
         images: (n, c, h, w) float32, any range.
         size: output height and width.
 
-    Matches: torchmetrics 1.9.0 with its default ``antialias=True`` bit for bit; tests/compat/torchmetrics/test_network.py.
+    Matches: torchmetrics 1.9.0 with its default ``antialias=True`` bit for bit;
+    tests/compat/torchmetrics/test_network.py.
     """
     return F.interpolate(images, size=size, mode="bilinear", align_corners=False, antialias=True)
 

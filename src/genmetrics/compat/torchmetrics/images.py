@@ -18,7 +18,7 @@ def warn(message: str) -> None:
     rank_zero_warn(message, GenmetricsWarning, stacklevel=6)
 
 
-def to_bytes(imgs: Tensor) -> UInt8[Tensor, "..."]:
+def to_bytes(imgs: Tensor) -> UInt8[Tensor, "*any"]:
     """Floats in 0..1 to uint8 as torchmetrics does it: what is left over of a level is cut off.
 
     Values a little outside are clipped, with a warning; torchmetrics wraps them around, 1.01 to 1.

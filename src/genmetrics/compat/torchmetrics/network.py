@@ -118,7 +118,8 @@ class NoTrainInceptionV3(nn.Module):
     def compute_in(self, dtype: torch.dtype) -> None:
         """Compute in another type than float32: layer by layer, on inputs that were resized in float32."""
         self._backend = None
-        super()._apply(lambda values: values.to(dtype) if values.is_floating_point() else values)
+        for module in self.children():
+            module.to(dtype)
 
     def extra_repr(self) -> str:
         """What two networks of equal weights may differ in."""
@@ -132,10 +133,9 @@ class NoTrainInceptionV3(nn.Module):
         self._backend = None
         weight = self._own().fc.weight
         moved = fn(torch.empty(0, dtype=weight.dtype, device=weight.device))
-        if moved.dtype != weight.dtype:
-            device = moved.device
-            return super()._apply(lambda values: values.to(device), recurse)
-        return super()._apply(fn, recurse)
+        device, keeps = moved.device, moved.dtype == weight.dtype
+        super()._apply(fn if keeps else lambda values: values.to(device), recurse)  # type: ignore[no-untyped-call]
+        return self
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
         self._backend = None  # it has the weights from before

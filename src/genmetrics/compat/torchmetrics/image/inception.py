@@ -23,7 +23,7 @@ _BLOCK = 1024
 
 
 class InceptionScore(RowsMetric):
-    """How sure Inception is of each image, and how many classes it sees: exp of the mean KL(p(y|x) ‖ p(y)), over splits.
+    """exp of the mean KL(p(y|x) ‖ p(y)), over splits: how sure Inception is of each image, and how many classes it sees.
 
     In one process the images are permuted from torch's generator, as torchmetrics permutes them. On several processes
     all permute alike, from a seed that the generator of the first one gives.
@@ -94,8 +94,8 @@ class InceptionScore(RowsMetric):
             raise TooFewImagesError("the Inception Score of no images was asked for; call update() first")
         logits = logits[permutation(count, self._draws()).to(logits.device)]
         sums = SoftmaxSums(logits.shape[1], 0, 0, count, chunk=-(-count // self.splits))
-        for rows, places in zip(logits.split(_BLOCK), torch.arange(count, device="cpu").split(_BLOCK), strict=True):
-            sums.update(rows, places)
+        for places in torch.split(torch.arange(count, device="cpu"), _BLOCK):
+            sums.update(logits[places.to(logits.device)], places)
         scores = sums.mean_divergences().exp()
         if len(scores) != self.splits or count == self.splits:
             warn(
