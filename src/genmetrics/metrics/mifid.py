@@ -31,8 +31,8 @@ class MemorisationInformedFrechetDistance(NeighbourMetric):
 
     With the setting ``over_ref`` 0 the mean is over generated samples of the least distance to a training sample, as
     in the competition that the metric comes from. With 1 it is over training samples of the least distance to a
-    generated one, as torchmetrics computes it, and a Fréchet distance of at most 1e-8 gives 0. The setting ``threshold``
-    takes the place of 0.1.
+    generated one, as torchmetrics computes it, and a Fréchet distance of at most 1e-8 gives 0. The setting
+    ``threshold`` takes the place of 0.1.
 
     Source: Bai et al. 2021 (arXiv:2106.03062), section 3.3.
     Matches: torchmetrics 1.9.0's functions in the stated direction, to 1e-9 relative;

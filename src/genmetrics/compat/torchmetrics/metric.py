@@ -83,7 +83,7 @@ class ImageMetric(Metric):
         if isinstance(feature, nn.Module):
             self.inception = feature
             return
-        if not isinstance(feature, (str, int)):
+        if not isinstance(feature, tuple({type(layer) for layer in self.layers})):
             raise ArgumentTypeError(f"feature is {feature!r}, expected one of {self._choices} or a torch.nn.Module")
         if feature not in self.layers:
             raise UsageError(f"feature is {feature!r}, expected one of {self._choices} or a torch.nn.Module")

@@ -23,7 +23,7 @@ _BLOCK = 1024
 
 
 class InceptionScore(RowsMetric):
-    """exp of the mean KL(p(y|x) ‖ p(y)), over splits: how sure Inception is of each image, and how many classes it sees.
+    """exp of the mean KL(p(y|x) ‖ p(y)) over splits: how sure Inception is of an image, and how many classes it sees.
 
     In one process the images are permuted from torch's generator, as torchmetrics permutes them. On several processes
     all permute alike, from a seed that the generator of the first one gives.
