@@ -16,9 +16,11 @@ from support.peers import import_peer
 
 @pytest.fixture(scope="session")
 def original(inception_weights: Path) -> Iterator[SimpleNamespace]:
-    """torchmetrics 1.9.0's classes; KID, IS and MiFID have no argument for the weights, so they are told in this way."""
+    """torchmetrics 1.9.0's classes; its KID, IS and MiFID cannot be given weights, and are told in this way."""
     modules = {name: import_peer(f"torchmetrics.image.{name}") for name in ("fid", "kid", "inception", "mifid")}
-    network = functools.partial(modules["fid"].NoTrainInceptionV3, feature_extractor_weights_path=str(inception_weights))
+    network = functools.partial(
+        modules["fid"].NoTrainInceptionV3, feature_extractor_weights_path=str(inception_weights)
+    )
     with pytest.MonkeyPatch.context() as patch:
         for name in ("kid", "inception", "mifid"):
             patch.setattr(modules[name], "NoTrainInceptionV3", network)

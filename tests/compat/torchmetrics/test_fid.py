@@ -175,9 +175,7 @@ def test_torchmetrics_sums_can_be_read(original, ours, images):
 @pytest.mark.parametrize("count", [5, 27, 28, 60])
 def test_the_number_does_not_depend_on_the_batches(ours, images, count, batch):
     real, fake = images(count, 1), images(40, 2)
-    found = [
-        float(fed(ours.FrechetInceptionDistance(Colours()), real, fake, size).compute()) for size in (batch, 13)
-    ]
+    found = [float(fed(ours.FrechetInceptionDistance(Colours()), real, fake, size).compute()) for size in (batch, 13)]
     assert found[0] == pytest.approx(found[1], rel=1e-11)
 
 
@@ -211,7 +209,9 @@ class TestForward:
     def test_a_batch_against_the_real_images_that_are_kept(self, original, ours, images):
         """torchmetrics counts the real images once more with each call."""
         real, batches = images(40, 1), [images(30, seed) for seed in (2, 3)]
-        ours_, theirs = (side.FrechetInceptionDistance(Colours(), reset_real_features=False) for side in (ours, original))
+        ours_, theirs = (
+            side.FrechetInceptionDistance(Colours(), reset_real_features=False) for side in (ours, original)
+        )
         for metric in (ours_, theirs):
             metric.update(real, real=True)
         alone = [float(fed(ours.FrechetInceptionDistance(Colours()), real, batch).compute()) for batch in batches]
@@ -226,7 +226,9 @@ class TestForward:
     def test_nothing_to_compare_with(self, original, ours, images, keeps, real):
         """Theirs forgets what came before; ours does not."""
         for side in (ours, original):
-            metric = fed(side.FrechetInceptionDistance(Colours(), reset_real_features=not keeps), images(5, 1), images(4, 2))
+            metric = fed(
+                side.FrechetInceptionDistance(Colours(), reset_real_features=not keeps), images(5, 1), images(4, 2)
+            )
             with pytest.raises(RuntimeError):
                 metric(images(6, 3), real=real)
             kept = int(metric.fake_features_num_samples) == 4
@@ -237,7 +239,9 @@ class TestErrors:
     @pytest.mark.parametrize(("real", "fake"), [(0, 0), (1, 5), (5, 1)])
     def test_too_few_images(self, original, ours, images, real, fake):
         for side in (ours, original):
-            metric = fed(side.FrechetInceptionDistance(Colours()), images(real + 1, 1)[:real], images(fake + 1, 2)[:fake])
+            metric = fed(
+                side.FrechetInceptionDistance(Colours()), images(real + 1, 1)[:real], images(fake + 1, 2)[:fake]
+            )
             with pytest.raises(RuntimeError) as caught, np.errstate(all="ignore"):
                 metric.compute()
             if side is ours:
@@ -250,13 +254,15 @@ class TestErrors:
     def test_bytes_where_floats_were_said(self, ours, inception_weights, images):
         """torchmetrics multiplies them by 255, modulo 256."""
         metric = ours.FrechetInceptionDistance(64, normalize=True, feature_extractor_weights_path=inception_weights)
-        with pytest.raises(UsageError, match=r"^normalize=True is for floats in 0\.\.1, and the images are torch\.uint8"):
+        with pytest.raises(
+            UsageError, match=r"^normalize=True is for floats in 0\.\.1, and the images are torch\.uint8"
+        ):
             metric.update(images(1, 1), real=True)
         with pytest.raises(SourceError, match=r"^image 0 of the batch: its values run from .* one of \(0, 1\)"):
             metric.update(images(1, 1).float(), real=True)
+        bad = torch.full((2, 3, 8, 8), 0.5)
+        bad[1, 0, 0, 0] = torch.nan
         with pytest.raises(SourceError, match=r"^image 1 of the batch: 1 value of it are NaN or infinite$"):
-            bad = torch.full((2, 3, 8, 8), 0.5)
-            bad[1, 0, 0, 0] = torch.nan
             metric.update(bad, real=True)
         assert int(metric.real_features_num_samples) == 0
 
@@ -269,7 +275,9 @@ class TestErrors:
     def test_features_that_are_not_rows(self, ours, images):
         metric = ours.FrechetInceptionDistance(Colours())
         metric.inception = nn.Identity()
-        with pytest.raises(StatisticsError, match=r"features of shape \(2, 3, 40, 52\) for a batch of 2 images; expected"):
+        with pytest.raises(
+            StatisticsError, match=r"features of shape \(2, 3, 40, 52\) for a batch of 2 images; expected"
+        ):
             metric.update(images(2, 1), real=True)
         metric.inception = Colours(2)
         with pytest.raises(StatisticsError, match=r"features of width 12, and 27 was expected from its num_features"):

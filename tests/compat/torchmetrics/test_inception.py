@@ -104,7 +104,9 @@ class TestErrors:
                 side.InceptionScore(Colours()).compute()
         metric = ours.InceptionScore(Colours())
         metric.update(torch.zeros(0, 3, 4, 4, dtype=torch.uint8))
-        with pytest.raises(StatisticsError, match=r"^the Inception Score of no images was asked for; call update\(\) first$"):
+        with pytest.raises(
+            StatisticsError, match=r"^the Inception Score of no images was asked for; call update\(\) first$"
+        ):
             metric.compute()
 
     @pytest.mark.parametrize("splits", [0, -1])
@@ -122,7 +124,11 @@ class TestErrors:
 class TestWarnings:
     @pytest.mark.parametrize(
         ("count", "text"),
-        [(8, "8 images were cut into 8 runs of up to 1 where splits=10"), (25, "25 .* 9 runs of up to 3"), (10, "10 .*")],
+        [
+            (8, "8 images were cut into 8 runs of up to 1 where splits=10"),
+            (25, "25 .* 9 runs of up to 3"),
+            (10, "10 .*"),
+        ],
     )
     def test_splits_that_cannot_be_filled(self, ours, images, count, text):
         metric = fed(ours.InceptionScore(Colours()), images(count, 1))

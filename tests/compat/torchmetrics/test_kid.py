@@ -120,7 +120,9 @@ def test_a_batch_against_the_real_images_that_are_kept(original, ours, sets):
 
 def test_set_dtype(ours, inception_weights, images):
     """torchmetrics' network then fails."""
-    metric = ours.KernelInceptionDistance(64, subsets=2, subset_size=2, feature_extractor_weights_path=inception_weights)
+    metric = ours.KernelInceptionDistance(
+        64, subsets=2, subset_size=2, feature_extractor_weights_path=inception_weights
+    )
     real, fake = images(2, 1), images(2, 2)
     expected = seeded(fed(metric, real, fake))
     metric.reset()
@@ -156,7 +158,9 @@ class TestErrors:
                 )
 
     def test_nothing_to_compare_with(self, ours, sets):
-        with pytest.raises(ValueError, match=r"^KernelInceptionDistance: a call computes the metric of this batch alone"):
+        with pytest.raises(
+            ValueError, match=r"^KernelInceptionDistance: a call computes the metric of this batch alone"
+        ):
             ours.KernelInceptionDistance(Colours(), **SMALL)(sets[0], real=True)
 
     @pytest.mark.parametrize(
@@ -167,7 +171,10 @@ class TestErrors:
             ({"degree": 0}, "degree is 0, expected a whole number of at least 1"),
             ({"gamma": -0.5}, "gamma is -0.5, expected a float larger than 0"),
             ({"coef": 0.0}, "coef is 0.0, expected a float larger than 0"),
-            ({"feature": 65}, "feature is 65, expected one of 'logits_unbiased', 64, 192, 768, 2048 or a torch.nn.Module"),
+            (
+                {"feature": 65},
+                "feature is 65, expected one of 'logits_unbiased', 64, 192, 768, 2048 or a torch.nn.Module",
+            ),
         ],
     )
     def test_arguments(self, original, ours, argument, text):

@@ -65,12 +65,16 @@ def test_reset_and_floats(original, ours, images, keeps):
 def test_errors(ours, images):
     make = ours.MemorizationInformedFrechetInceptionDistance
     for limit in (0.0, 1.5):
-        with pytest.raises(UsageError, match=rf"^cosine_distance_eps is {limit}, expected a float above 0 and at most 1$"):
+        with pytest.raises(
+            UsageError, match=rf"^cosine_distance_eps is {limit}, expected a float above 0 and at most 1$"
+        ):
             make(Colours(), cosine_distance_eps=limit)
     with pytest.raises(StatisticsError, match=r"given are 3 real and 1 generated \(real=False\) images$"):
         fed(make(Colours()), images(3, 1), images(1, 2)).compute()
 
 
 def test_the_default_is_of_no_protocol(ours, inception_weights):
-    with pytest.warns(GenmetricsWarning, match=r"^MemorizationInformedFrechetInceptionDistance resizes images with anti"):
+    with pytest.warns(
+        GenmetricsWarning, match=r"^MemorizationInformedFrechetInceptionDistance resizes images with anti"
+    ):
         ours.MemorizationInformedFrechetInceptionDistance(64, feature_extractor_weights_path=inception_weights)

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import inspect
+import warnings
+
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
-from torchmetrics.utilities.prints import rank_zero_warn
+from torchmetrics.utilities.prints import rank_zero_only
 
 from genmetrics.errors import GenmetricsWarning, SourceError, UsageError
 from genmetrics.sources.quantise import Quantiser, Values
 
 __all__ = ["to_bytes", "warn"]
 
+_BETWEEN = ("genmetrics", "torchmetrics", "torch", "jaxtyping", "beartype", "contextlib")
+
 
 def warn(message: str) -> None:
-    """Warn, on the first process of a machine alone."""
-    rank_zero_warn(message, GenmetricsWarning, stacklevel=6)
+    """Warn at the line that called torchmetrics or us; on a machine's first process alone, as torchmetrics does."""
+    if getattr(rank_zero_only, "rank", 0) != 0:
+        return
+    level, frame = 1, inspect.currentframe()
+    while frame is not None and str(frame.f_globals.get("__name__")).partition(".")[0] in _BETWEEN:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, GenmetricsWarning, stacklevel=level)
 
 
 def to_bytes(imgs: Tensor) -> UInt8[Tensor, "*any"]:

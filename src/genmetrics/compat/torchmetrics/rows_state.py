@@ -8,20 +8,22 @@ no rows if nothing came, and of a type that they have agreed on.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-__all__ = ["Gather", "Header", "agreed", "gathering_on", "header", "joined", "permutation"]
+__all__ = ["TYPES", "Gather", "Header", "agreed", "gathering_on", "header", "joined", "permutation"]
 
 #: torchmetrics' ``dist_sync_fn``: a tensor and a group to the tensors of all processes, in their order.
 Gather = Callable[..., list[Tensor]]
 #: What processes tell each other before states are gathered: a seed, and of each state the place of its type below.
 Header = Tensor
 
-_TYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+#: Types that features may have, from narrow to wide.
+TYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _NONE = -1
 
 
@@ -35,7 +37,7 @@ def joined(parts: Sequence[Tensor]) -> Float[Tensor, "n d"]:
 
 def header(states: Sequence[Tensor], device: torch.device) -> Header:
     """What this process has to tell; the seed is of torch's generator."""
-    types = [_TYPES.index(rows.dtype) if len(rows) else _NONE for rows in states]
+    types = [TYPES.index(rows.dtype) if len(rows) else _NONE for rows in states]
     seed = int(torch.randint(2**62, (1,), device="cpu"))
     return torch.tensor([seed, *types], dtype=torch.int64, device=device)
 
@@ -43,8 +45,11 @@ def header(states: Sequence[Tensor], device: torch.device) -> Header:
 def agreed(headers: Sequence[Header]) -> tuple[int, list[torch.dtype]]:
     """The first process's seed, and of each state the type that holds what all processes have."""
     told = torch.stack(list(headers)).cpu()
-    types = [max((int(number) for number in column if number != _NONE), default=2) for column in told[:, 1:].T]
-    return int(told[0, 0]), [_TYPES[number] for number in types]
+    types = []
+    for column in told[:, 1:].T.tolist():
+        known = [TYPES[number] for number in column if number != _NONE]
+        types.append(reduce(torch.promote_types, known) if known else torch.float32)
+    return int(told[0, 0]), types
 
 
 def gathering_on(device: torch.device, gather: Gather) -> Gather:

@@ -15,6 +15,7 @@ from genmetrics.compat.torchmetrics.images import warn
 from genmetrics.compat.torchmetrics.metric import ArgumentTypeError, MetricOptions, TooFewImagesError
 from genmetrics.compat.torchmetrics.moments_state import (
     add_samples,
+    features_type,
     from_sums,
     merged,
     moments_of,
@@ -76,7 +77,6 @@ class FrechetInceptionDistance(TwoSetMetric):
     ) -> None:
         super().__init__(feature, reset_real_features, normalize, feature_extractor_weights_path, antialias, **kwargs)
         width = _width_of(feature, input_img_size, normalize) if isinstance(feature, nn.Module) else int(feature)
-        self.orig_dtype = torch.float32
         for name in ("real_moments", "fake_moments"):
             self.add_state(name, no_samples(width), dist_reduce_fx=merged)
 
@@ -101,9 +101,7 @@ class FrechetInceptionDistance(TwoSetMetric):
                 f"the network gave features of width {features.shape[1]}, and {state.shape[1]} was expected from its "
                 "num_features, or from an image of input_img_size"
             )
-        if features.is_floating_point():
-            self.orig_dtype = features.dtype
-        setattr(self, name, add_samples(state, features.to(state.device, torch.float64)))
+        setattr(self, name, add_samples(state, features))
 
     def compute(self) -> Tensor:
         """The distance, a scalar of the features' type; never negative.
@@ -122,7 +120,8 @@ class FrechetInceptionDistance(TwoSetMetric):
         for message in few_samples(gen, ref):
             warn(message)
         device = self.device if self.device.type == "cuda" else torch.device("cpu")
-        return torch.tensor(frechet_distance(gen, ref, device), dtype=self.orig_dtype, device=self.device)
+        dtype = features_type(self.real_moments, self.fake_moments)
+        return torch.tensor(frechet_distance(gen, ref, device), dtype=dtype, device=self.device)
 
     def merge_state(self, incoming_state: dict[str, Any] | Metric) -> None:
         """Add the state of another such metric; a number that was computed before is forgotten.

@@ -74,7 +74,6 @@ class MemorizationInformedFrechetInceptionDistance(TwoSetMetric, RowsMetric):
         if not (isinstance(cosine_distance_eps, float) and 0 < cosine_distance_eps <= 1):
             raise UsageError(f"cosine_distance_eps is {cosine_distance_eps!r}, expected a float above 0 and at most 1")
         self.cosine_distance_eps = cosine_distance_eps
-        self.orig_dtype = torch.float32
         self._add_row_states()
 
     def update(self, imgs: Tensor, real: bool) -> None:
@@ -91,9 +90,7 @@ class MemorizationInformedFrechetInceptionDistance(TwoSetMetric, RowsMetric):
             StatisticsError: if a module gives anything but (n, d) features.
         """
         features = self._features(imgs, self.normalize and not self.used_custom_model)
-        if features.is_floating_point():
-            self.orig_dtype = features.dtype
-        (self.real_features if real else self.fake_features).append(features.double())
+        (self.real_features if real else self.fake_features).append(features)
 
     def compute(self) -> Tensor:
         """The quotient, a scalar of the features' type.
@@ -115,7 +112,7 @@ class MemorizationInformedFrechetInceptionDistance(TwoSetMetric, RowsMetric):
         result = metric.compute(_Rows(fake), _Rows(real))
         for message in result.warnings:
             warn(message)
-        return torch.tensor(result.value, dtype=self.orig_dtype, device=self.device)
+        return torch.tensor(result.value, dtype=torch.promote_types(real.dtype, fake.dtype), device=self.device)
 
     def plot(self, val: Tensor | Sequence[Tensor] | None = None, ax: Any = None) -> Any:
         """Plot a value, or several in their order.
