@@ -90,7 +90,7 @@ def held(metric: Any) -> list[int]:
     """How many samples a rank has of each state."""
     return [
         sum(map(len, state)) if isinstance(state, list) else abs(int(state[-1, 0]))
-        for state in metric.metric_state.values()
+        for state in (getattr(metric, name) for name in metric._defaults)
     ]
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from genmetrics.errors import GenmetricsWarning
+from genmetrics.errors import GenmetricsWarning, UsageError
 from support.colours import Colours
 from support.peers import import_peer
 
@@ -125,8 +125,12 @@ class TestEachMetric:
         third = make(ours, name)
         third.merge_state(feed(make(original, name), name, real, fake).metric_state)
         assert figures(third) == pytest.approx(whole, rel=1e-6)
-        with pytest.raises(ValueError, match="Expected incoming state to be an instance of"):
+        with pytest.raises(
+            UsageError, match=r"^the state of a SumMetric cannot be merged into a \w+; of torchmetrics' own"
+        ):
             third.merge_state(torchmetrics.SumMetric())
+        with pytest.raises(UsageError, match=r"^the state has no '\w+', and a \w+ has .*; given are sum$"):
+            third.merge_state({"sum": torch.zeros(())})
 
     def test_casts_of_the_module_around_it_cost_no_digits(self, ours, sets, name):
         expected = figures(feed(make(ours, name), name, *sets))

@@ -145,11 +145,27 @@ class ImageMetric(Metric):
         return self
 
     def merge_state(self, incoming_state: dict[str, Any] | Metric) -> None:
-        """Add the state of another such metric; a number that was computed before is forgotten.
+        """Add the state of another such metric, whose images come first; a number from before is forgotten.
 
         Args:
             incoming_state: the metric, or its ``metric_state``.
+
+        Raises:
+            UsageError: (a ValueError) if it is of another metric.
         """
-        super().merge_state(incoming_state)
+        if isinstance(incoming_state, Metric):
+            if not isinstance(incoming_state, type(self)):
+                raise UsageError(
+                    f"the state of a {type(incoming_state).__name__} cannot be merged into a {type(self).__name__}; of "
+                    "torchmetrics' own metric of that name give its metric_state"
+                )
+            incoming_state = {name: getattr(incoming_state, name) for name in self._defaults}
+        missing = [name for name in self._defaults if name not in incoming_state]
+        if missing:
+            raise UsageError(
+                f"the state has no {missing[0]!r}, and a {type(self).__name__} has {', '.join(self._defaults)}; given "
+                f"are {', '.join(incoming_state) or 'none'}"
+            )
+        self._reduce_states(incoming_state)
         self._computed = None
         self._update_count += 1
