@@ -12,7 +12,12 @@ import torch
 from torch import nn
 
 from genmetrics.errors import GenmetricsWarning, SourceError, StatisticsError, UsageError
+from genmetrics.metrics.frechet import frechet_distance
 from support.colours import Colours
+from support.peers import import_peer
+
+torchmetrics = import_peer("torchmetrics")
+moments_of = import_peer("genmetrics.compat.torchmetrics.moments_state").moments_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::genmetrics.GenmetricsWarning")
 
@@ -52,6 +57,19 @@ class TestInception:
         assert float(fed(ours.FrechetInceptionDistance(**arguments), *sets).compute()) != pytest.approx(
             float(expected), rel=1e-3
         )
+
+    @pytest.mark.parametrize("antialias", [True, False])
+    def test_layer_by_layer_it_is_exact(self, original, ours, inception_weights, sets, antialias, monkeypatch):
+        """On the backend that runs the network as published, whose features are torchmetrics' to the bit."""
+        monkeypatch.setattr("genmetrics.compat.torchmetrics.network.backend_name", lambda *_: "reference")
+        arguments = {"feature_extractor_weights_path": inception_weights, "antialias": antialias}
+        theirs = original.Network("x", ["64"], str(inception_weights), antialias)
+        real, fake = sets[0][:5], sets[1][:5]
+        metric = fed(ours.FrechetInceptionDistance(64, **arguments), real, fake)
+        assert torch.equal(metric.inception(real), theirs(real))
+        in_float64 = frechet_distance(moments_of(metric.fake_moments), moments_of(metric.real_moments))
+        assert in_float64 == pytest.approx(exact(theirs(real), theirs(fake)), rel=1e-9)
+        assert float(metric.compute()) == pytest.approx(in_float64, rel=1e-7)
 
     @pytest.mark.parametrize("feature", [192, 768, 2048])
     def test_other_layers(self, original, ours, inception_weights, sets, feature):

@@ -118,8 +118,11 @@ def test_a_batch_against_the_real_images_that_are_kept(original, ours, sets):
     assert counts == [14, 28]
 
 
-def test_set_dtype(ours, inception_weights, images):
+def test_set_dtype(original, ours, inception_weights, images):
     """torchmetrics' network then fails."""
+    theirs = original.KernelInceptionDistance(64, subsets=2, subset_size=2).set_dtype(torch.float64)
+    with pytest.raises(RuntimeError, match="same"):
+        theirs.update(images(2, 1), real=True)
     metric = ours.KernelInceptionDistance(
         64, subsets=2, subset_size=2, feature_extractor_weights_path=inception_weights
     )

@@ -114,7 +114,11 @@ class TestWhatIsAroundItChangesNothing:
             lambda module: module.to("cpu", torch.float16),
         ],
     )
-    def test_casts(self, network, features, batch, cast):
+    def test_casts(self, original, inception_weights, network, features, batch, cast):
+        theirs = original.Network("inception-v3-compat", ["64"], str(inception_weights))
+        cast(theirs)
+        with pytest.raises(RuntimeError):
+            theirs(batch)
         around = torch.nn.Sequential(torch.nn.Conv2d(3, 3, 1), copy.deepcopy(network))
         cast(around)
         assert around[0].weight.dtype != torch.float32
