@@ -29,15 +29,18 @@ def download(
     algorithm: str,
     digest: str,
     progress: Callable[[int, int | None], None] | None = None,
-) -> None:
+) -> str:
     """Fetch a file; it appears under its name only when it is whole and its content is the published one.
 
     Args:
         url: its address.
         target: where it goes; the folder is made.
         algorithm: by which its content is known, such as ``sha256``.
-        digest: of its content, hexadecimal.
+        digest: of its content, hexadecimal, or the beginning of it; empty where nobody has published it.
         progress: called with the bytes done and the bytes in all (None if unknown).
+
+    Returns:
+        The whole digest of what came.
 
     Raises:
         DownloadError: if the address does not answer, or gives something else.
@@ -57,12 +60,15 @@ def download(
                     done += len(chunk)
                     if progress is not None:
                         progress(done, int(length) if length else None)
-        if found.hexdigest() != digest:
+        if length and done != int(length):
+            raise DownloadError(f"{url} ended after {done} of {length} bytes")
+        if not found.hexdigest().startswith(digest):
             raise DownloadError(
                 f"{url} gave other content ({done} bytes, {algorithm} {found.hexdigest()[:12]}…) than the published "
                 f"file ({algorithm} {digest[:12]}…)"
             )
         temporary.replace(target)
+        return found.hexdigest()
     except _NETWORK_ERRORS as error:
         raise DownloadError(str(getattr(error, "reason", error))) from error
     finally:
