@@ -70,6 +70,8 @@ def download(
         temporary.replace(target)
         return found.hexdigest()
     except _NETWORK_ERRORS as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()  # it holds the connection
         raise DownloadError(str(getattr(error, "reason", error))) from error
     finally:
         if temporary is not None:

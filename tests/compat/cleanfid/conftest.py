@@ -1,14 +1,15 @@
 """One seeded random Inception for clean-fid 0.1.35 and for us, and a small network for everything that needs none.
 
-clean-fid's TorchScript file cannot be had here. In its place stands the published network in PyTorch, as clean-fid has it
-for its mode ``legacy_pytorch``, behind the same steps: TensorFlow 1's resize (torch-fidelity's, which is TensorFlow's bit
-for bit) where the file would resize, and (x - 128) / 128.
+clean-fid's TorchScript file cannot be had here. In its place stands the published network in PyTorch, as clean-fid has
+it for its mode ``legacy_pytorch``, behind the same steps: TensorFlow 1's resize (torch-fidelity's, which is
+TensorFlow's bit for bit) where the file would resize, and (x - 128) / 128.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,6 +18,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from support.clean_fid import CPU, MODES
 from support.peers import import_peer
 
 cleanfid = import_peer("cleanfid")
@@ -26,20 +28,42 @@ their_network = import_peer("cleanfid.inception_pytorch")
 their_wrappers = import_peer("cleanfid.wrappers")
 fidelity = import_peer("torch_fidelity.interpolate_compat_tensorflow")
 
-from genmetrics.compat.cleanfid import statistics  # noqa: E402
+from genmetrics.compat.cleanfid import (  # noqa: E402
+    custom_stats,
+    feature_sets,
+    fid,
+    network,
+    sides,
+    statistics,
+    wrappers,
+)
+from genmetrics.compat.cleanfid.network import Network  # noqa: E402
 
 WEIGHTS = "pt_inception-2015-12-05-6726825d.pth"
 
 
-@pytest.fixture(scope="session", autouse=True)
-def weights_folder(tmp_path_factory: pytest.TempPathFactory, inception_weights: Path) -> Iterator[Path]:
-    """The random weights, where ours are looked for."""
+@pytest.fixture(scope="session")
+def published_folder(tmp_path_factory: pytest.TempPathFactory, inception_weights: Path) -> Path:
+    """A folder with the random weights under the published name."""
     folder = tmp_path_factory.mktemp("published")
     (folder / WEIGHTS).symlink_to(inception_weights)
+    return folder
+
+
+@contextmanager
+def found_in(folder: Path) -> Iterator[None]:
+    """Ours are looked for there."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GENMETRICS_WEIGHTS", str(folder))
         patch.setenv("GENMETRICS_ALLOW_UNOFFICIAL_WEIGHTS", "1")
-        yield folder
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _weights(published_folder: Path) -> Iterator[None]:
+    """In the tests of this folder, and of no other."""
+    with found_in(published_folder):
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -71,6 +95,27 @@ def theirs(published: nn.Module, monkeypatch: pytest.MonkeyPatch) -> SimpleNames
     return SimpleNamespace(fid=their_fid, features=their_features, wrappers=their_wrappers)
 
 
+@pytest.fixture(scope="session")
+def networks(published_folder: Path) -> dict[str, Network]:
+    """Ours by mode: each is compiled once."""
+    with found_in(published_folder):
+        return {mode: fid.build_feature_extractor(mode, "cpu") for mode in MODES}
+
+
+@pytest.fixture
+def shared_networks(networks: dict[str, Network], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What makes a mode's network gives those of ``networks``."""
+    whole = network.network_of
+
+    def network_of(mode: str, model_name: str = "inception_v3", device: object = "auto") -> Network:
+        if model_name == "inception_v3" and mode in networks:
+            return networks[mode]
+        return whole(mode, model_name, device)
+
+    for module in (sides, feature_sets, custom_stats, wrappers):
+        monkeypatch.setattr(module, "network_of", network_of)
+
+
 @pytest.fixture
 def stats_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A package folder of clean-fid's for both, so that both find their statistics in its folder ``stats``."""
@@ -98,8 +143,8 @@ def small_network() -> Callable[[Tensor], Tensor]:
 
 @pytest.fixture(scope="session")
 def folders(image_folder: Callable[..., Path]) -> tuple[Path, Path]:
-    """40 and 45 images of two sizes, at both of which every Pillow begins with the rows."""
-    return image_folder(40, 64, 64, seed=11, warmth=1.0), image_folder(45, 97, 60, seed=12)
+    """24 and 26 images of two sizes, at both of which every Pillow begins with the rows."""
+    return image_folder(24, 64, 64, seed=11, warmth=1.0), image_folder(26, 97, 60, seed=12)
 
 
 def exact_frechet(gen: np.ndarray, ref: np.ndarray) -> float:
@@ -115,3 +160,13 @@ def exact_frechet(gen: np.ndarray, ref: np.ndarray) -> float:
 def exact() -> Callable[[np.ndarray, np.ndarray], float]:
     """The Fréchet distance of two sets of features without any covariance."""
     return exact_frechet
+
+
+@pytest.fixture
+def custom_set(theirs, folders, stats_folder, small_network, monkeypatch) -> str:
+    """Statistics of the second folder under a name, of the small network, as clean-fid writes them."""
+    for mode in MODES:
+        with monkeypatch.context() as patch:
+            patch.setattr(theirs.fid, "build_feature_extractor", lambda *_, **__: small_network)
+            theirs.fid.make_custom_stats("Mine", str(folders[1]), mode=mode, device=CPU, verbose=False)
+    return "Mine"

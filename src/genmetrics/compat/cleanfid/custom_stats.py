@@ -73,9 +73,14 @@ def make_custom_stats(
     stats = stats_of(source, way, description, features=True)
     if stats is None:
         stats = stats_of_features(source, network, torch.cat(list(features_of_images(source, way, description))))
-    for metric, path in paths.items():
-        print(f"saving custom {metric} stats to {path}")
-        write_npz(stats, path)
+    try:
+        for metric, path in paths.items():
+            print(f"saving custom {metric} stats to {path}")
+            write_npz(stats, path)
+    except BaseException:
+        for path in paths.values():  # one without the other would stand in the way of the next try
+            path.unlink(missing_ok=True)
+        raise
 
 
 def remove_custom_stats(name: str, mode: str = "clean", model_name: str = INCEPTION) -> None:

@@ -20,12 +20,15 @@ from genmetrics.stats.formats.checks import FileChecks
 
 __all__ = ["DEFAULT_SEED", "fid_from_feats", "frechet_distance", "kernel_distance", "moments_distance"]
 
+#: An array or what one can be made of, or a number.
+Numbers = ArrayLike | float
+
 #: Of the draws of KID's subsets, unless another is given: genmetrics' own.
 DEFAULT_SEED = 2020
 _CPU = torch.device("cpu")
 
 
-def frechet_distance(mu1: ArrayLike, sigma1: ArrayLike, mu2: ArrayLike, sigma2: ArrayLike, eps: float = 1e-6) -> float:
+def frechet_distance(mu1: Numbers, sigma1: Numbers, mu2: Numbers, sigma2: Numbers, eps: float = 1e-6) -> float:
     """|mu1 - mu2|² + tr(sigma1 + sigma2 - 2 (sigma1 sigma2)^½), in float64 and without a matrix square root.
 
     Args:
@@ -119,7 +122,7 @@ class _ArgumentChecks(FileChecks):
         raise StatisticsError(message)
 
 
-def _moments(mu: ArrayLike, sigma: ArrayLike, number: str) -> Moments:
+def _moments(mu: Numbers, sigma: Numbers, number: str) -> Moments:
     mean, covariance = np.atleast_1d(_floats(mu)), np.atleast_2d(_floats(sigma))
     return _ArgumentChecks("").moments(mean, covariance, None, (f"mu{number}", f"sigma{number}"))
 
@@ -128,6 +131,6 @@ def _bank(feats: np.ndarray, number: str) -> FeatureBank:
     return _ArgumentChecks("").features(_floats(feats), f"feats{number}")
 
 
-def _floats(values: ArrayLike) -> np.ndarray:
+def _floats(values: Numbers) -> np.ndarray:
     array = np.asarray(values)
     return array.astype(np.float64) if array.dtype.kind in "iub" else array

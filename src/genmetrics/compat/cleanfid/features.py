@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
+
 import numpy as np
 
 from genmetrics.compat.cleanfid.network import METRIC_OF_MODE, DeviceLike, Network, check_mode, network_of
@@ -84,9 +87,9 @@ def get_reference_statistics(
     path = found_stats(name, mode, model_name, split, res, metric)
     wanted = ("mu", "sigma") if metric == "FID" else ("feats",)
     try:
-        with np.load(path, allow_pickle=False) as held:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
             found = [held[key] for key in wanted]
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         Stats.load(path)  # says what is wrong with it
         raise StatisticsError(f"'{path}' holds no {' and '.join(wanted)} ({error}); remove it") from error
     return (found[0], found[1]) if metric == "FID" else found[0]

@@ -139,6 +139,9 @@ def stats_of(source: ItemSource, way: Way, description: str, *, features: bool) 
         )
     options = Options(device=str(network.device), batch_size=way.batch_size, workers=way.workers or None)
     opened = OpenedSet(make_plan([info], None, options.seed, True), source, network.networks)
+    # clean-fid's loader draws a seed from torch's own generator, as ours does below; the noise of a generator's images,
+    # which may follow, is of it, and of one torch.manual_seed is to be the same.
+    torch.empty((), dtype=torch.int64).random_()
     with progress_of(way, description) as show:
         found = drive(iter_stats_of(opened, options), show)
     for note in found.side.notes:

@@ -188,7 +188,7 @@ def _by_tensorflow(filter: str, size: tuple[int, int], truncates: bool) -> Resiz
     except ImportError as error:
         raise DependencyError(
             f"TensorFlow's {filter!r} resize needs TensorFlow, which is not installed (pip install tensorflow); "
-            f"without it there are: {', '.join(_TENSORFLOW_IN_TORCH)}"
+            f"without it: {', '.join(_TENSORFLOW_IN_TORCH)}"
         ) from error
 
     def resize(image: np.ndarray) -> np.ndarray:
