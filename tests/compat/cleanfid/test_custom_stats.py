@@ -61,9 +61,9 @@ class TestMade:
         assert fid.compute_kid(few[0], **KNOWN, **QUIET) == pytest.approx(
             fid.compute_kid(few[1], few[0], **QUIET), abs=1e-9
         )
-        # The engine takes the file for what it is.
-        report = genmetrics.evaluate(few[0], stats_folder / FILES[0], ["fid_clean"], device="cpu")
-        assert report["fid_clean"].value == pytest.approx(direct, rel=1e-6)
+        # The engine knows what the file is of.
+        held = genmetrics.Stats.load(stats_folder / FILES[0])
+        assert [need.preprocess for need in held.accumulators] == ["pil-bicubic-f32-299"] and held.num_samples == 4
 
         with pytest.raises(StatisticsError, match=r"there are statistics 'MYDATA' already: .*remove_custom_stats"):
             fid.make_custom_stats("MYDATA", few[0], **QUIET)

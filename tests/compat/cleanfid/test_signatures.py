@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -65,3 +67,28 @@ def test_methods(name):
     assert list(inspect.signature(getattr(ours, name)).parameters) == list(
         inspect.signature(getattr(theirs, name)).parameters
     )
+
+
+PAGE = Path(__file__).parents[3] / "docs" / "compat" / "clean-fid.md"
+
+
+def test_the_page_names_every_argument():
+    text = PAGE.read_text()
+    rows = re.findall(
+        r"^\| ((?:`\w+`(?:, )?)+) \|", text.partition("## Arguments")[2].partition("## Statistics")[0], re.M
+    )
+    named = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    fid = importlib.import_module("genmetrics.compat.cleanfid.fid")
+    assert named == set(inspect.signature(fid.compute_fid).parameters)
+    for module in MODULES:
+        assert f"`{module}`" in text
+
+
+def test_the_calls_on_the_page_are_calls():
+    """Every clean-fid call in the table of calls has arguments that our functions take."""
+    fid = importlib.import_module("genmetrics.compat.cleanfid.fid")
+    calls = re.findall(r"`fid\.(\w+)\((.*?)\)` \|", PAGE.read_text())
+    assert len(calls) >= 9
+    for name, arguments in calls:
+        bind = inspect.signature(getattr(fid, name)).bind
+        eval(f"bind({arguments})", {"bind": bind, "G": None})
