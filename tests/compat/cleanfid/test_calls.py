@@ -123,6 +123,8 @@ class TestFunctions:
             found.append(fid.compute_fid(custom_image_tranform=transform, **options))
         assert found[0] != pytest.approx(found[1], rel=1e-3)
 
+    # Newer Pythons warn of every fork beside threads.
+    @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
     def test_in_processes_of_their_own(self, folders, small_network):
         options = {"custom_feat_extractor": small_network, "device": "cpu", "custom_image_tranform": lambda x: x[:40]}
         numbers = [fid.compute_fid(*folders, num_workers=count, verbose=False, **options) for count in (0, 2)]

@@ -155,3 +155,14 @@ def test_clean_fids_own_number(theirs, few):
     ours = fid.compute_fid(few[0], few[1], device="cpu")
     print(ours, expected)
     assert ours == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("mode", MODES)
+def test_generated_images_on_a_gpu(mode, networks):
+    """Resized there, in another order of sums."""
+    torch.manual_seed(5)
+    images = Painter(size=(97, 60))(torch.randn(2, 8))
+    on_gpu = fid.build_feature_extractor(mode, "cuda")
+    ours, expected = (network.of_any_size(images, mode).cpu() for network in (on_gpu, networks[mode]))
+    assert float(((ours - expected).norm(dim=1) / expected.norm(dim=1)).max()) <= 1e-4

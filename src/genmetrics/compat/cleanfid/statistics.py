@@ -91,11 +91,12 @@ def stats_name(name: str, mode: str, model_name: str, split: str, res: int | str
     """
     if metric not in _METRICS:
         raise UsageError(f"metric {metric!r}: {did_you_mean(metric, list(_METRICS))}")
-    if not name or "/" in name or os.sep in name:
-        raise UsageError(f"name {name!r}: expected the name of a set, without folders, such as 'my_dataset'")
     model = "" if model_name == "inception_v3" else f"_{model_name}"
     resolution = CUSTOM_RESOLUTION if split == CUSTOM else res
-    return f"{name}_{mode}{model}_{split}_{resolution}{_METRICS[metric]}".lower()
+    file_name = f"{name}_{mode}{model}_{split}_{resolution}{_METRICS[metric]}".lower()
+    if not name or "/" in file_name or os.sep in file_name:
+        raise UsageError(f"name {name!r}: expected the name of a set, without folders, such as 'my_dataset'")
+    return file_name
 
 
 def find_stats(file_name: str) -> list[Path]:
