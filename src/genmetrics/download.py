@@ -36,7 +36,7 @@ def download(
         url: its address.
         target: where it goes; the folder is made.
         algorithm: by which its content is known, such as ``sha256``.
-        digest: of its content, hexadecimal, or the beginning of it.
+        digest: of its content, hexadecimal, or the beginning of it; empty where nobody has published it.
         progress: called with the bytes done and the bytes in all (None if unknown).
 
     Returns:
@@ -60,6 +60,8 @@ def download(
                     done += len(chunk)
                     if progress is not None:
                         progress(done, int(length) if length else None)
+        if length and done != int(length):
+            raise DownloadError(f"{url} ended after {done} of {length} bytes")
         if not found.hexdigest().startswith(digest):
             raise DownloadError(
                 f"{url} gave other content ({done} bytes, {algorithm} {found.hexdigest()[:12]}…) than the published "
@@ -68,6 +70,8 @@ def download(
         temporary.replace(target)
         return found.hexdigest()
     except _NETWORK_ERRORS as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()  # it holds the connection
         raise DownloadError(str(getattr(error, "reason", error))) from error
     finally:
         if temporary is not None:

@@ -27,7 +27,7 @@ SIZES = [
     ((3, 3), (2, 2)),
     ((1, 1), (5, 7)),
 ]
-FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
+FILTERS = {name: Image.Resampling[name.upper()] for name in ("bicubic", "bilinear", "box", "lanczos")}
 
 
 def noise(height: int, width: int, seed: int = 0) -> torch.Tensor:

@@ -237,3 +237,17 @@ class TestPathListSource:
 
         assert source.notes == ("1 path of the list occur in it before and are counted again",)
         assert len(collect(source).images) == 2
+
+
+def test_a_folder_of_other_extensions(tmp_path: Path) -> None:
+    """As a subclass states them."""
+
+    class Others(FolderSource):
+        extensions = frozenset({".dat"})
+
+    (tmp_path / "a.png").write_bytes(png(pixels(0)))
+    (tmp_path / "b.DAT").write_bytes(b"")
+    assert Others(tmp_path).names() == ["b.DAT"]
+    (tmp_path / "b.DAT").unlink()
+    with pytest.raises(SourceError, match=r"in it and its subfolders for \.dat; found only \.png \(1\)"):
+        Others(tmp_path)

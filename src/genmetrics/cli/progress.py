@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -22,15 +22,20 @@ _LABELS = {"ref": "reference", "gen": "generated", "metrics": "metrics"}
 
 
 @contextmanager
-def showing_progress(quiet: bool) -> Iterator[Callable[[Progress], None]]:
-    """Yield what takes the progress records."""
+def showing_progress(quiet: bool, labels: Mapping[str, str] = _LABELS) -> Iterator[Callable[[Progress], None]]:
+    """Yield what takes the progress records.
+
+    Args:
+        quiet: show nothing.
+        labels: what each stage is called.
+    """
     if quiet:
         yield lambda record: None
     elif sys.stderr.isatty():
         with _bars() as bars:
-            yield _BarView(bars)
+            yield _BarView(bars, labels)
     else:
-        yield _LineView()
+        yield _LineView(labels)
 
 
 def _bars() -> Bar:
@@ -51,8 +56,9 @@ def _bars() -> Bar:
 class _BarView:
     """One bar a stage, with images a second and the time left."""
 
-    def __init__(self, bars: Bar) -> None:
+    def __init__(self, bars: Bar, labels: Mapping[str, str]) -> None:
         self._bars = bars
+        self._labels = labels
         self._tasks: dict[str, TaskID] = {}
         self._started: dict[str, float] = {}
         self._begun_at: dict[str, int] = {}
@@ -61,7 +67,7 @@ class _BarView:
         if record.stage not in self._tasks:
             self._started[record.stage] = time.monotonic()
             self._begun_at[record.stage] = record.done
-            self._tasks[record.stage] = self._bars.add_task(_LABELS[record.stage], total=record.total, rate="")
+            self._tasks[record.stage] = self._bars.add_task(self._labels[record.stage], total=record.total, rate="")
         rate = ""
         done = record.done - self._begun_at[record.stage]
         if record.stage != "metrics" and done:
@@ -72,7 +78,8 @@ class _BarView:
 class _LineView:
     """A line at each stage's start and end, and every ten seconds between."""
 
-    def __init__(self) -> None:
+    def __init__(self, labels: Mapping[str, str]) -> None:
+        self._labels = labels
         self._stage = ""
         self._started = 0.0
         self._last_line = 0.0
@@ -87,7 +94,7 @@ class _LineView:
             # A run that goes on from a checkpoint has done a part already, and not at this speed.
             self._begun_at, self._ended = record.done, False
             if record.stage != "metrics":
-                say(f"{_LABELS[record.stage]}: {record.message}, {record.total} images")
+                say(f"{self._labels[record.stage]}: {record.message}, {record.total} images")
             return
         if record.stage == "metrics" or self._ended or (not finished and now - self._last_line < _LINE_EVERY_SECONDS):
             return
@@ -97,7 +104,7 @@ class _LineView:
         left = ""
         if record.total is not None and not finished and rate > 0:
             left = f", {_clock((record.total - record.done) / rate)} left"
-        say(f"{_LABELS[record.stage]}: {record.done}/{record.total} images, {rate:.1f}/s{left}")
+        say(f"{self._labels[record.stage]}: {record.done}/{record.total} images, {rate:.1f}/s{left}")
 
 
 def _clock(seconds: float) -> str:

@@ -5,7 +5,7 @@ ranks do together they do inside a ``shared_run``, which they leave with the sam
 """
 
 from genmetrics.distributed.failures import Failure, FromAnotherRank, origin_of, this_host
-from genmetrics.distributed.group import current_shard, join_from_environment, leave, local_rank
+from genmetrics.distributed.group import alone, current_shard, join_from_environment, leave, local_rank
 from genmetrics.distributed.merging import from_first_rank, gather, merge_over_ranks
 from genmetrics.distributed.progress import over_ranks
 from genmetrics.distributed.shared import agree, over_all_ranks, post, shared_run, until_all_are_here
@@ -17,6 +17,7 @@ __all__ = [
     "Link",
     "Traffic",
     "agree",
+    "alone",
     "current_shard",
     "from_first_rank",
     "gather",

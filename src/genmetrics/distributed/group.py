@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import torch
 import torch.distributed as dist
@@ -11,12 +14,27 @@ from genmetrics.distributed.watch import Watch
 from genmetrics.errors import DistributedError, UsageError
 from genmetrics.types import Shard
 
-__all__ = ["current_shard", "is_shared", "join_from_environment", "leave", "local_rank"]
+__all__ = ["alone", "current_shard", "is_shared", "join_from_environment", "leave", "local_rank"]
+
+_ALONE: ContextVar[bool] = ContextVar("genmetrics_alone", default=False)
 
 
 def is_shared() -> bool:
     """Whether other processes take part in this run."""
-    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+    return not _ALONE.get() and dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Inside, this process shares its work with no other, whatever process group there is.
+
+    For calls that one rank may make and the others not.
+    """
+    token = _ALONE.set(True)
+    try:
+        yield
+    finally:
+        _ALONE.reset(token)
 
 
 def join_from_environment(backend: str) -> bool:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Float64, Int64, UInt8
+from jaxtyping import Float32, Float64, Int64, Shaped, UInt8
 from PIL import Image
 from torch import Tensor
 
@@ -35,6 +35,16 @@ def _bilinear(x: Tensor) -> Tensor:
     return (1.0 - x.abs()).clamp(min=0.0)
 
 
+def _box(x: Tensor) -> Tensor:
+    """Of two outputs that a pixel lies between, the one on its right has it."""
+    return ((x > -0.5) & (x <= 0.5)).to(x.dtype)
+
+
+def _lanczos(x: Tensor) -> Tensor:
+    """A sinc in the window of one three times as wide."""
+    return torch.where(x.abs() < 3, torch.sinc(x) * torch.sinc(x / 3), torch.zeros_like(x))
+
+
 class _Filter(NamedTuple):
     support: float
     weight: Callable[[Tensor], Tensor]
@@ -45,6 +55,8 @@ _FILTERS: Mapping[str, _Filter] = MappingProxyType(
     {
         "bicubic": _Filter(2.0, _bicubic, Image.Resampling.BICUBIC),
         "bilinear": _Filter(1.0, _bilinear, Image.Resampling.BILINEAR),
+        "box": _Filter(0.5, _box, Image.Resampling.BOX),
+        "lanczos": _Filter(3.0, _lanczos, Image.Resampling.LANCZOS),
     }
 )
 # Pillow's 8-bit weights: 32 bits less 8 of the pixel and 2 for sums beyond the range.
@@ -57,9 +69,13 @@ def resize_pil_bicubic_u8(images: UInt8[Tensor, "n 3 h w"], size: tuple[int, int
 
 
 def resize_pil_bicubic_f32(
-    images: UInt8[Tensor, "n 3 h w"], size: tuple[int, int]
+    images: Shaped[Tensor, "n 3 h w"], size: tuple[int, int]
 ) -> Float32[Tensor, "n 3 out_h out_w"]:
     """Pillow's bicubic resize of each channel as 32-bit float, clipped to 0..255 and not rounded.
+
+    Args:
+        images: (n, 3, h, w) uint8 or floats, 0..255.
+        size: output height and width.
 
     Matches: clean-fid 0.1.35's ``build_resizer("clean")`` bit for bit on a CPU; tests/preprocess/test_resize_pil.py.
     """
@@ -81,7 +97,7 @@ def resize_pil_u8(
     Args:
         images: (n, 3, h, w) uint8 RGB.
         size: output height and width.
-        filter: ``bicubic`` or ``bilinear``, both antialiased.
+        filter: ``bicubic``, ``bilinear``, ``box`` or ``lanczos``, all antialiased.
         by_pillow: whether Pillow itself does it; None lets it where the images are on the CPU.
 
     Matches: Pillow bit for bit; tests/preprocess/test_resize_pil.py.
@@ -100,7 +116,7 @@ def resize_pil_u8(
 
 
 def resize_pil_f32(
-    images: UInt8[Tensor, "n c h w"], size: tuple[int, int], filter: str, *, by_pillow: bool | None = None
+    images: Shaped[Tensor, "n c h w"], size: tuple[int, int], filter: str, *, by_pillow: bool | None = None
 ) -> Float32[Tensor, "n c out_h out_w"]:
     """``Image.resize`` of each channel as an image of mode ``F``; the result may leave 0..255.
 
@@ -108,9 +124,9 @@ def resize_pil_f32(
     are float32.
 
     Args:
-        images: (n, c, h, w) uint8.
+        images: (n, c, h, w) uint8 or floats, which are rounded to float32.
         size: output height and width.
-        filter: ``bicubic`` or ``bilinear``, both antialiased.
+        filter: ``bicubic``, ``bilinear``, ``box`` or ``lanczos``, all antialiased.
         by_pillow: whether Pillow itself does it; None lets it where the images are on the CPU.
 
     Matches: Pillow bit for bit; in torch within 1e-4 of 255; tests/preprocess/test_resize_pil.py.

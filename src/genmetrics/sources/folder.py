@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 from genmetrics.errors import SourceError
 from genmetrics.paths import require_path
@@ -38,7 +39,12 @@ class FolderSource(ImageTree):
     with an image's extension is always an image: if it cannot be read, that is an error and not passed over.
 
     Classes are those of a ``dataset.json`` in the folder, as StyleGAN's and EDM's tools write it, if there is one.
+
+    Attributes:
+        extensions: those of image files, in lower case.
     """
+
+    extensions: ClassVar[frozenset[str]] = IMAGE_EXTENSIONS
 
     def __init__(self, path: str | Path) -> None:
         """Find the images.
@@ -54,11 +60,12 @@ class FolderSource(ImageTree):
         if not self._root.is_dir():
             raise SourceError(f"'{path}' is a file, expected a folder of images; without 'folder:' it is recognised")
         passed_over = PassedOver()
-        self._names, loops = _find_images(self._root, passed_over)
+        self._names, loops = _find_images(self._root, self.extensions, passed_over)
         if not self._names:
             found = passed_over.found_text()
             raise SourceError(
-                f"folder '{path}' holds no image: looked in it and its subfolders for {extensions_text()}; "
+                f"folder '{path}' holds no image: looked in it and its subfolders for "
+                f"{extensions_text(self.extensions)}; "
                 + (f"found only {found}" if found else "the folder is empty")
                 + _instead(self._root)
             )
@@ -162,7 +169,7 @@ def _instead(root: Path) -> str:
     return ""
 
 
-def _find_images(root: Path, passed_over: PassedOver) -> tuple[list[str], list[str]]:
+def _find_images(root: Path, extensions: frozenset[str], passed_over: PassedOver) -> tuple[list[str], list[str]]:
     """The relative paths of all images, sorted, and those of the links that would have led in circles."""
     names: list[str] = []
     loops: list[str] = []
@@ -185,7 +192,7 @@ def _find_images(root: Path, passed_over: PassedOver) -> tuple[list[str], list[s
                             loops.append(name)
                         else:
                             folders.append((f"{name}/", real_entry, inside))
-                    elif extension(entry.name) in IMAGE_EXTENSIONS and (entry.is_file() or entry.is_symlink()):
+                    elif extension(entry.name) in extensions and (entry.is_file() or entry.is_symlink()):
                         # A broken link is taken along, so that it comes up as an image that cannot be read.
                         names.append(name)
                     else:

@@ -40,9 +40,9 @@ def is_hidden(part: str) -> bool:
     return (part.startswith(".") and part not in (".", "..")) or part == "__MACOSX"
 
 
-def extensions_text() -> str:
+def extensions_text(extensions: frozenset[str] = IMAGE_EXTENSIONS) -> str:
     """The extensions that are looked for."""
-    return " ".join(sorted(IMAGE_EXTENSIONS))
+    return " ".join(sorted(extensions))
 
 
 def count(number: int, noun: str) -> str:
