@@ -8,6 +8,7 @@ from pathlib import Path
 
 from genmetrics.compat.vq.configs import CONFIGS, DatasetConfig, read_config
 from genmetrics.errors import SourceError, UnknownNameError, UsageError
+from genmetrics.paths import require_path
 from genmetrics.registry import did_you_mean
 from genmetrics.sources.base import ImageSource
 from genmetrics.sources.datasets import DATASETS
@@ -136,9 +137,8 @@ def flat_folder(folder: str | Path, suffix: str | None) -> tuple[ImageSource, tu
     Raises:
         SourceError: if there is no such folder, or no such file in it; the message says what is there.
     """
-    root = Path(folder).expanduser()
+    root = require_path(folder)
     if not root.is_dir():
-        open_source(root)  # says what is the matter, if nothing is there
         raise SourceError(f"'{folder}' is a file, expected a folder of image files")
     taken: list[Path] = []
     others: list[str] = []

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from genmetrics.errors import UsageError
-from genmetrics.registry import did_you_mean
 
 __all__ = ["BATCH_SIZE", "FID_PATH", "NUM_WORKERS", "SUFFIX", "Overrides", "parse_overrides"]
 
@@ -77,8 +76,8 @@ def parse_overrides(texts: Sequence[str], known: Sequence[str], option: str = "-
         key, value = f".{match[1]}", match[2]
         if key not in known:
             raise UsageError(
-                f"{option} {text!r}: no such key ({did_you_mean(key, list(known))}); images are always read as vq "
-                "reads them for FID, and what else its configuration holds cannot be changed"
+                f"{option} {text!r}: no such key here; known: {', '.join(known)}. Images are always read as vq reads "
+                "them for FID, and what else its configuration holds cannot be changed"
             )
         if key in given:
             raise UsageError(f"{option}: '{key}' is given twice ({given[key]!r} and {value!r}); give it once")
