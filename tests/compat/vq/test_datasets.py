@@ -183,7 +183,9 @@ class TestConfigs:
 
     def test_nothing_in_it_is_run(self) -> None:
         text = FFHQ.replace("'data/ffhq-256/'", "str(open('ran', 'w'))")
-        with pytest.raises(SourceError, match=r"no literal 'data_root' of its dataset \(found an expression\); it is ne"):
+        with pytest.raises(
+            SourceError, match=r"no literal 'data_root' of its dataset \(found an expression\); it is ne"
+        ):
             read_config(config("ffhq", text), False)
         assert not Path("ran").exists()
 
@@ -206,7 +208,9 @@ class TestConfigs:
     def test_what_only_running_it_would_tell_is_an_error(self, before: str, after: str, text: str) -> None:
         with pytest.raises(SourceError, match=text) as error:
             read_config(config("ffhq", FFHQ.replace(before, after)), False)
-        assert "give the folder of the images in place of the dataset's name" in str(error.value).replace("Give", "give")
+        assert "give the folder of the images in place of the dataset's name" in str(error.value).replace(
+            "Give", "give"
+        )
 
     def test_suffix_and_subfolders(self) -> None:
         images("data/ffhq-256/val/a", "0.png")
@@ -240,12 +244,12 @@ class TestFlatFolder:
         with pytest.raises(SourceError, match=r"holds no '\*.png'; it holds 1 image of other endings \(c.jpg\)"):
             flat_folder("samples", "png")
         Path("empty").mkdir()
-        with pytest.raises(SourceError, match="folder 'empty' holds no .*; it holds no image at all"):
+        with pytest.raises(SourceError, match=r"folder 'empty' holds no .*; it holds no image at all"):
             flat_folder("empty", "png")
 
     def test_no_folder(self) -> None:
         images("samples", "c.png")
-        with pytest.raises(SourceError, match="'sample' does not exist .* did you mean 'samples'"):
+        with pytest.raises(SourceError, match=r"'sample' does not exist .* did you mean 'samples'"):
             flat_folder("sample", "png")
         with pytest.raises(SourceError, match="is a file, expected a folder of image files"):
             flat_folder("samples/c.png", "png")

@@ -72,9 +72,8 @@ class TestAgainstTodd:
 
 
 class TestFiles:
-    def test_what_they_are_of_is_read_back(self, home: Path) -> None:
-        main(["data/real", *CPU])
-        stats = Stats.load(CACHE / "real.pth")
+    def test_what_they_are_of_is_read_back(self, real_statistics: Path) -> None:
+        stats = Stats.load(real_statistics)
         assert list(stats.accumulators) == [NEED]
         assert (stats.num_samples, stats.side.alpha, stats.side.num_transparent) == (7, "white", 1)
         assert stats.extractors["inception-v3.tf2015"].precision == "exact"
@@ -83,10 +82,10 @@ class TestFiles:
         monkeypatch.setenv("GENMETRICS_CACHE", "off")
         written = []
         for _ in range(2):
-            main(["samples", *CPU])
-            written.append((CACHE / "samples.pth").read_bytes())
+            main(["few", *CPU])
+            written.append((CACHE / "few.pth").read_bytes())
         assert written[0] == written[1]
-        assert sorted(path.name for path in CACHE.iterdir()) == ["samples.pth"]
+        assert sorted(path.name for path in CACHE.iterdir()) == ["few.pth"]
 
     def test_a_failed_run_leaves_what_stood_there(self, home: Path, said: Said) -> None:
         bad = home / "bad"
@@ -126,12 +125,14 @@ class TestOptions:
     def test_override_of_what_is_not_there(self, home: Path, said: Said) -> None:
         with pytest.raises(SystemExit, match="2"):
             main(["samples", *CPU, "--override", ".dataset.image_size:384"])
-        assert "no such key here; known: .dataloader.batch_size, .dataloader.num_workers, .dataset.fid_path." in said()[1]
+        assert (
+            "no such key here; known: .dataloader.batch_size, .dataloader.num_workers, .dataset.fid_path." in said()[1]
+        )
 
     def test_autocast_is_bfloat16_and_says_so(self, home: Path, said: Said) -> None:
-        main(["samples", *CPU, "--autocast"])
+        main(["few", *CPU, "--autocast"])
         assert "its numbers are not those that are published" in said()[1]
-        assert Stats.load(CACHE / "samples.pth").extractors["inception-v3.tf2015"].precision == "bf16"
+        assert Stats.load(CACHE / "few.pth").extractors["inception-v3.tf2015"].precision == "bf16"
 
     @pytest.mark.parametrize(
         ("given", "text"),
@@ -147,8 +148,8 @@ class TestOptions:
         with pytest.raises(SystemExit, match="2"):
             main(["samples", "--strategy", "cuda"])
         assert "device 'cuda' was asked for, but" in said()[1]
-        main(["samples"])  # without it the CPU does
-        assert (CACHE / "samples.pth").is_file()
+        main(["few"])  # without it the CPU does
+        assert (CACHE / "few.pth").is_file()
 
     def test_the_names_of_the_command(self, home: Path, monkeypatch: pytest.MonkeyPatch, said: Said) -> None:
         from genmetrics.compat.vq.__main__ import main as command

@@ -31,7 +31,10 @@ def test_every_way_to_write_one(text: str) -> None:
     ],
 )
 def test_what_is_wrong(texts: list[str], message: str) -> None:
-    with pytest.raises(UsageError, match=message):
+    def read() -> None:
         found = parse_overrides(texts, KNOWN)
         found.number(BATCH_SIZE, 1)
         found.text(FID_PATH)
+
+    with pytest.raises(UsageError, match=message):
+        read()

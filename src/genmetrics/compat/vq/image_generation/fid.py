@@ -126,10 +126,7 @@ def fid(gt: Statistics, pred: Statistics, eps: float = 1e-6) -> float:
     """
     if not eps >= 0:
         raise UsageError(f"eps {eps!r}: expected 0 or more")
-    sides = [
-        FileChecks(name).moments(side.mu, side.sigma, None, (f"{name}.mu", f"{name}.sigma"))
-        for name, side in (("gt", gt), ("pred", pred))
-    ]
+    sides = [_moments(side, name) for name, side in (("gt", gt), ("pred", pred))]
     if sides[0].width != sides[1].width:
         raise StatisticsError(
             f"gt is of {sides[0].width} features and pred of {sides[1].width}; both have to be of the same network"
@@ -165,6 +162,14 @@ def save(statistics: Statistics, path: str | Path) -> None:
         OutputError: if it cannot be written.
     """
     write_todd(Path(path), statistics.mu.astype(np.float32), statistics.sigma.astype(np.float64))
+
+
+def _moments(side: Statistics, name: str) -> Moments:
+    """Statistics after the checks that those of files undergo."""
+    try:
+        return FileChecks(name).moments(side.mu, side.sigma, None, (f"{name}.mu", f"{name}.sigma"))
+    except StatisticsError as error:
+        raise StatisticsError(str(error).removeprefix(f"statistics file {name!r}: ")) from error
 
 
 def _statistics(held: Moments) -> Statistics:

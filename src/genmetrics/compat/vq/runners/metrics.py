@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
@@ -101,7 +102,13 @@ class FIDMetric:
             found = found[step]
         if not isinstance(found, Tensor):
             raise UsageError(f"pred {self._steps[-1]!r} is a {type(found).__name__}, expected a tensor of images")
-        self.update(decode(found) if found.is_floating_point() else found)
+        if found.is_floating_point():
+            found = decode(found)
+        elif found.dtype != torch.uint8:
+            raise UsageError(
+                f"pred {self._steps[-1]!r} holds {found.dtype}, expected floats of -1..1 or uint8 of 0..255"
+            )
+        self.update(found)
         return memo
 
     def update(
