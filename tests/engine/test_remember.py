@@ -230,6 +230,14 @@ def test_switched_off(folder: Path, cache: StatsCache, monkeypatch: pytest.Monke
     assert not cache.folder.exists()
 
 
+def test_a_folder_of_ones_own(folder: Path, cache: StatsCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GENMETRICS_CACHE", "off")  # what a call says goes before
+    own = tmp_path / "own"
+    assert [build(folder, cache=own)[1] for _ in range(2)] == [1, 0]
+    assert len(StatsCache(own).entries()) == 2
+    assert not cache.folder.exists()
+
+
 def test_an_entry_that_is_damaged_is_computed_again(folder: Path, cache: StatsCache) -> None:
     first, _ = build(folder)
     for entry in cache.entries():

@@ -11,7 +11,7 @@ import torch
 from genmetrics.accumulators.feature_bank import FeatureBank
 from genmetrics.errors import StatisticsError
 from genmetrics.metrics import METRICS
-from genmetrics.metrics.kernel import kernel_distances
+from genmetrics.metrics.kernel import KernelDistance, kernel_distances
 from genmetrics.metrics.kernel_subsets import (
     SubsetKernelDistance,
     gaussian_kernel,
@@ -77,10 +77,12 @@ def test_gaussian_kernel_by_hand() -> None:
 
 
 def test_subsets_that_cannot_be_drawn_are_refused() -> None:
-    with pytest.raises(
-        StatisticsError, match="subsets of 20 samples cannot be drawn from 30 generated and 12 reference images"
-    ):
+    with pytest.raises(StatisticsError, match="subsets of 20 samples cannot be drawn from 12 reference images; ask"):
         SubsetKernelDistance(info(("sigma", 1)), 0).compute(stats_of(sample(30)), stats_of(sample(12)))
+    strict = KernelDistance(replace(METRICS.get("kid"), settings=(*SETTINGS, ("lowers", 0))), 0)
+    with pytest.raises(StatisticsError, match="subsets of 20 samples cannot be drawn from 19 generated images; ask"):
+        strict.check_sizes(19, None)
+    KernelDistance(METRICS.get("kid"), 0).check_sizes(19, 19)
 
 
 def test_inputs_are_not_changed() -> None:

@@ -59,7 +59,7 @@ def evaluate(
     decode: DecodePolicy = Options.decode,
     labels: str | Path | Mapping[Stage, str | Path] = Options.labels,
     captions: CaptionsLike | None = Options.captions,
-    cache: bool = Options.cache,
+    cache: bool | Path = Options.cache,
     resume: Path | str | None = Options.resume,
     force: bool = Options.force,
     progress: Callable[[Progress], None] | None = None,
@@ -94,7 +94,7 @@ def evaluate(
         captions: what each generated image is said to show, for CLIP scores: one text for each image in order, or the
             path of a ``.json``, ``.jsonl``, ``.csv``, ``.tsv`` or ``.txt`` file or of a folder of texts.
         cache: keep the statistics of images on disk, and use those that are kept; they are known by the content
-            that they were made from.
+            that they were made from. A path is another folder than the user's cache folder.
         resume: the folder of a run's checkpoints: they are written on the way, and gone on from where there are any.
             They stay there; remove the folder when the result is safe. None for no checkpoints. See docs/resume.md.
         force: compare what is not comparable; the report warns of it.
@@ -147,7 +147,7 @@ def compute_stats(
     crop: str | None = Options.crop,
     decode: DecodePolicy = Options.decode,
     labels: str | Path | Mapping[Stage, str | Path] = Options.labels,
-    cache: bool = Options.cache,
+    cache: bool | Path = Options.cache,
     resume: Path | str | None = Options.resume,
     shard: Shard = _WHOLE,
     engine: Engine = "local",

@@ -66,7 +66,7 @@ class Evaluator:
         batch_size: int | None = Options.batch_size,
         workers: int | None = None,
         seed: int = Options.seed,
-        cache: bool = Options.cache,
+        cache: bool | Path = Options.cache,
         force: bool = Options.force,
         num_samples: int | None = None,
     ) -> None:

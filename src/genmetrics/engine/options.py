@@ -57,7 +57,7 @@ class Options:
             as they are.
         labels: where the images' classes come from, for both sides or by side; see ``open_source``.
         captions: what each generated image is said to show; see ``captions_of``.
-        cache: keep statistics of image sets, and use those that are kept.
+        cache: keep statistics of image sets, and use those that are kept; a path is a folder for them.
         force: compare what is not comparable, with a warning.
         shard: which share of the images is read, where the others are read elsewhere.
         resume: the folder of checkpoints that are written on the way and gone on from; None for neither.
@@ -78,7 +78,7 @@ class Options:
     decode: DecodePolicy = "pillow"
     labels: str | Path | Mapping[Stage, str | Path] = "auto"
     captions: CaptionsLike | None = None
-    cache: bool = True
+    cache: bool | Path = True
     force: bool = False
     shard: Shard = field(default_factory=Shard)
     resume: Path | None = None

@@ -6,6 +6,7 @@ import hashlib
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 from genmetrics import distributed
@@ -51,7 +52,10 @@ class Memory:
         """
         self._source = source
         self._networks = networks
-        folder = cache_folder() if options.cache else None
+        if isinstance(options.cache, Path):
+            folder: Path | None = options.cache.expanduser()
+        else:
+            folder = cache_folder() if options.cache else None
         self._cache = None if folder is None else StatsCache(folder)
         self._before = source.fingerprint() if self._cache is not None else None
         self._common = {

@@ -13,7 +13,7 @@ from genmetrics.accumulators.labels import Labels
 from genmetrics.errors import StatisticsError
 from genmetrics.types import MetricResult, Need, Protocol
 
-__all__ = ["Metric", "SetStatistics", "require_samples"]
+__all__ = ["Metric", "SetStatistics", "require_samples", "require_subsets"]
 
 
 @typing.runtime_checkable
@@ -123,3 +123,24 @@ def require_samples(name: str, least: int, num_gen: int, num_ref: int | None = N
         f"{name!r} needs at least {least} images on each side; given are {num_gen} generated and {num_ref} reference "
         "images. Add images"
     )
+
+
+def require_subsets(name: str, size: int, num_gen: int | None, num_ref: int | None) -> None:
+    """Refuse sets from which no subset of a size can be drawn without replacement.
+
+    Args:
+        name: the metric's id.
+        size: samples of a subset.
+        num_gen: how many images the generated set has; None if that is not known yet.
+        num_ref: how many the reference set has; None likewise.
+
+    Raises:
+        StatisticsError: if one has fewer.
+    """
+    known = {"generated": num_gen, "reference": num_ref}
+    for side, count in known.items():
+        if count is not None and count < size:
+            raise StatisticsError(
+                f"metric {name!r}: subsets of {size} samples cannot be drawn from {count} {side} images; ask for "
+                "smaller subsets, or add images"
+            )

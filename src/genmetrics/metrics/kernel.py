@@ -13,7 +13,7 @@ from torch import Tensor
 from genmetrics.accumulators.feature_bank import FeatureBank
 from genmetrics.accumulators.rows import Rows
 from genmetrics.metrics import kernel_sums
-from genmetrics.metrics.base import Metric, SetStatistics, require_samples
+from genmetrics.metrics.base import Metric, SetStatistics, require_samples, require_subsets
 from genmetrics.metrics.kernel_centred import CentredRows, Rest, rest_unit, smooth_between, smooth_within
 from genmetrics.metrics.kernel_rounding import rounding_error
 from genmetrics.metrics.kernel_sets import CentredSet, Heights, centred_sets
@@ -185,7 +185,10 @@ def _membership(subsets: Tensor, count: int, dtype: torch.dtype) -> Tensor:
 
 
 class KernelDistance(Metric):
-    """KID: the mean over subsets, 100 of 1,000 by its protocol, and their spread."""
+    """KID: the mean over subsets, 100 of 1,000 by its protocol, and their spread.
+
+    Where a side is smaller than a subset, subsets are as large as that side, but with the setting ``lowers`` 0.
+    """
 
     higher_is_better = False
     unary = False
@@ -195,14 +198,21 @@ class KernelDistance(Metric):
         self.seed = seed
         settings = dict(info.settings)
         self.num_subsets, self.subset_size = int(settings["num_subsets"]), int(settings["subset_size"])
+        self._lowers = bool(settings.get("lowers", 1))
         self.needs = (Need(info.extractor, info.preprocess, info.feature, "feature_bank"),)
         self.protocol = info.protocol
+
+    def check_sizes(self, num_gen: int | None, num_ref: int | None) -> None:
+        """Refuse sets from which no subset can be drawn, where subsets are not to be smaller."""
+        if not self._lowers:
+            require_subsets(self.id, self.subset_size, num_gen, num_ref)
 
     def compute(self, gen: SetStatistics, ref: SetStatistics | None) -> MetricResult:
         """The mean over subsets; ``std`` is the subsets' population spread, not an error bar."""
         assert ref is not None
         features = [cast(FeatureBank, side.get(self.needs[0])).in_panels() for side in (gen, ref)]
         require_samples(self.id, 2, len(features[0]), len(features[1]))
+        self.check_sizes(len(features[0]), len(features[1]))
         size = min(self.subset_size, *map(len, features))
         distances = kernel_distances(features[0], features[1], self.num_subsets, size, self.seed, self.device)
         value = float(distances.mean())

@@ -10,8 +10,7 @@ from jaxtyping import Float32, Float64
 from torch import Tensor
 
 from genmetrics.accumulators.feature_bank import FeatureBank
-from genmetrics.errors import StatisticsError
-from genmetrics.metrics.base import Metric, SetStatistics, require_samples
+from genmetrics.metrics.base import Metric, SetStatistics, require_samples, require_subsets
 from genmetrics.metrics.kernel_sums import Kernel
 from genmetrics.types import MetricInfo, MetricResult, Need
 
@@ -112,6 +111,10 @@ class SubsetKernelDistance(Metric):
             return gaussian_kernel(float(self.settings["sigma"]))
         return polynomial_kernel(self.settings["degree"], self.settings.get("gamma"), self.settings["coef0"])
 
+    def check_sizes(self, num_gen: int | None, num_ref: int | None) -> None:
+        """Refuse sets from which no subset can be drawn."""
+        require_subsets(self.id, int(self.settings["subset_size"]), num_gen, num_ref)
+
     def compute(self, gen: SetStatistics, ref: SetStatistics | None) -> MetricResult:
         """The mean over subsets; ``std`` is the subsets' population spread, not an error bar.
 
@@ -121,12 +124,8 @@ class SubsetKernelDistance(Metric):
         assert ref is not None
         features = [cast(FeatureBank, side.get(self.needs[0])).rows() for side in (gen, ref)]
         require_samples(self.id, 2, len(features[0]), len(features[1]))
+        self.check_sizes(len(features[0]), len(features[1]))
         number, size = int(self.settings["num_subsets"]), int(self.settings["subset_size"])
-        if size > min(map(len, features)):
-            raise StatisticsError(
-                f"metric {self.id!r}: subsets of {size} samples cannot be drawn from {len(features[0])} generated and "
-                f"{len(features[1])} reference images; ask for smaller subsets or add images"
-            )
         distances = kernel_distances_under(self.kernel, features[0], features[1], number, size, self.seed, self.device)
         extra = {"std": float(distances.std(correction=0)), "num_subsets": number, "subset_size": size}
         return MetricResult(self.id, float(distances.mean()), extra, self.protocol)
