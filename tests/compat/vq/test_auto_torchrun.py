@@ -85,6 +85,13 @@ class TestHowMany:
         auto_torchrun.main(["--nproc", "2", place, "x.py"])
         assert ran == [["--nproc-per-node=2", place, "x.py"]]
 
+    def test_a_place_in_the_environment_stays(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        ran = []
+        monkeypatch.setattr(auto_torchrun, "_run", ran.append)
+        monkeypatch.setenv("PET_RDZV_ENDPOINT", "host:1")
+        auto_torchrun.main(["--nproc", "2", "x.py"])
+        assert ran == [["--nproc-per-node=2", "x.py"]]
+
     @pytest.mark.parametrize(
         ("given", "text"),
         [

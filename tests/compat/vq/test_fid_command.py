@@ -115,7 +115,12 @@ class TestErrors:
 
 class TestOptions:
     def test_override(self, home: Path, said: Said) -> None:
-        given = [".dataloader.batch_size:2", "dataloader.num_workers::0", ".dataset.fid_path=elsewhere/x.pth"]
+        given = [
+            ".dataloader.batch_size:2",
+            "dataloader.num_workers::0",
+            "--override",
+            ".dataset.fid_path=elsewhere/x.pth",
+        ]
         main(["samples", *CPU, "--override", *given])
         main(["samples", *CPU])
         here, there = in_todd(CACHE / "samples.pth"), in_todd(Path("elsewhere/x.pth"))

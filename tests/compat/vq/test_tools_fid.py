@@ -71,7 +71,7 @@ class TestAgainstTodd:
 
     @pytest.mark.slow
     def test_todds_own_root(self, ran: Ran, todd_features: dict[str, np.ndarray]) -> None:
-        """SciPy's root of a singular product of 2048x2048 matrices has noise of its own."""
+        """SciPy's root of a singular product of 2048x2048 matrices has noise of its own. Reached: 1.7e-6."""
         theirs = todd_fid(*(todd_statistics(todd_features[side]) for side in ("real", "gen")))
         assert ran.numbers[0] == pytest.approx(theirs, rel=1e-3)
 

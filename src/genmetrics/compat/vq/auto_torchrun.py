@@ -103,6 +103,7 @@ def _meeting_place(rest: list[str]) -> list[str]:
         # What it has printed is torchrun's own message.
         sys.exit(error.code)
     elsewhere = [name for name in _PLACES if getattr(chosen, name) != parser.get_default(name)]
+    elsewhere += [name for name in _PLACES if f"PET_{name.upper()}" in os.environ]  # where torchrun finds them too
     return [] if elsewhere or chosen.standalone else ["--standalone", "--local-addr=127.0.0.1"]
 
 

@@ -69,7 +69,12 @@ def add_options(parser: argparse.ArgumentParser, keys: Sequence[str]) -> None:
         "--strategy", type=strategy, help="cuda, cuda:N, cpu or mps [default: cuda, where there is none cpu]"
     )
     parser.add_argument(
-        "--override", nargs="*", default=[], metavar="KEY:VALUE", help=f"one or more of {', '.join(keys)}"
+        "--override",
+        nargs="*",
+        action="extend",
+        default=[],
+        metavar="KEY:VALUE",
+        help=f"one or more of {', '.join(keys)}",
     )
     parser.add_argument("--autocast", action="store_true", help="bfloat16: faster, and no longer the published numbers")
 

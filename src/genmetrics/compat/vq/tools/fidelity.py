@@ -106,8 +106,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("dataset", help="the reference: imagenet, another of `genmetrics list datasets`, or a folder")
     parser.add_argument("data_root", help="the folder of *.png files; its subfolders are not entered")
     parser.add_argument("--train", action="store_true", help="the training split in place of that for validation")
-    parser.add_argument("--override1", nargs="*", default=[], metavar="KEY:VALUE", help=f"of the dataset: {_SPLIT}")
-    parser.add_argument("--override2", nargs="*", default=[], metavar="KEY:VALUE", help=f"of the folder: {_SUFFIX}")
+    parser.add_argument(
+        "--override1", nargs="*", action="extend", default=[], metavar="KEY:VALUE", help=f"of the dataset: {_SPLIT}"
+    )
+    parser.add_argument(
+        "--override2", nargs="*", action="extend", default=[], metavar="KEY:VALUE", help=f"of the folder: {_SUFFIX}"
+    )
     parser.add_argument(
         "--metrics", nargs="+", default=["fid", "isc"], choices=list(_ANSWERS), help="[default: fid isc]"
     )
