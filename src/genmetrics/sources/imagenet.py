@@ -21,13 +21,17 @@ _IMAGES: Mapping[str, int] = {"train": 1_281_167, "val": 50_000}
 _WNID = re.compile(r"n\d{8}")
 
 
-def open_imagenet(split: str) -> ImageNetSource:
-    """A split of ImageNet from the folder that ``GENMETRICS_IMAGENET`` names.
+def open_imagenet(split: str, folder: Path | None = None) -> ImageNetSource:
+    """A split of ImageNet.
+
+    Args:
+        split: ``train`` or ``val``.
+        folder: what holds the splits' folders; None for the one that ``GENMETRICS_IMAGENET`` names.
 
     Raises:
         SourceError: if it is not set, or the folder is not laid out as expected.
     """
-    root = os.environ.get(FOLDER)
+    root = os.environ.get(FOLDER) if folder is None else folder
     if not root:
         raise SourceError(
             f"dataset 'imagenet' cannot be fetched, for its licence is given to each person; set {FOLDER} to the "

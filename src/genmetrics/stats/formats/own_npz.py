@@ -1,4 +1,4 @@
-"""Our metadata in an npz file: a JSON text beside the arrays that other tools read."""
+"""Our metadata in a file of another tool: a JSON text beside the arrays that the tool reads."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def metadata_of(stats: Stats, need: Need, arrays: Mapping[str, np.ndarray]) -> n
 
 
 def stats_of_own_npz(path: Path, arrays: Mapping[str, np.ndarray], checks: FileChecks) -> Stats:
-    """The statistics of an npz file that ``write_npz`` wrote.
+    """The statistics of a file in which ``metadata_of`` stands beside the arrays, such as ``write_npz`` writes.
 
     Raises:
         StatisticsError: if it was altered, is of a newer version, or its metadata is not ours.

@@ -33,6 +33,13 @@ FORMATS: tuple[StatsFormat, ...] = (
     StatsFormat("genmetrics safetensors", "genmetrics", (".safetensors",), "our header", "everything"),
     StatsFormat("genmetrics npz", "genmetrics", (".npz",), "mu, sigma or feats; genmetrics", "everything"),
     StatsFormat(
+        "genmetrics pth",
+        "genmetrics, for todd and vq.fid",
+        (".pth",),
+        "todd.tasks.image_generation.fid.Statistics; genmetrics.json",
+        "everything",
+    ),
+    StatsFormat(
         "mu-sigma npz",
         "TTUR, pytorch-fid, clean-fid, pytorch-gan-metrics, lzhbrian/metrics, EDM, MAR",
         (".npz",),

@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from genmetrics.errors import StatisticsError
-from genmetrics.stats.formats.objects import stats_of_object
+from genmetrics.stats.formats.objects import ToddStatistics, stats_of_object
 from genmetrics.stats.formats.pickles import loads
 from genmetrics.stats.formats.recognise import TORCH_LEGACY_MAGIC
+from genmetrics.stats.formats.todd import RECORD, stats_of_own_todd
 from genmetrics.stats.stats import Stats
 from genmetrics.unpickle import RefusedPickleError, StandIn, pickle_end, sealed_array
 
@@ -69,8 +70,12 @@ def load_torch(path: Path, legacy: bool) -> Stats:
         StatisticsError: if it asks for anything but tensors, arrays and plain containers, is damaged, or holds no
             statistics.
     """
+    record = None
     try:
-        loaded = _load_legacy(path) if legacy else _load_zip(path)
+        if legacy:
+            loaded = _load_legacy(path)
+        else:
+            loaded, record = _load_zip(path)
     except RefusedPickleError as error:
         raise StatisticsError(f"statistics file '{path}' is a torch file that is refused: {error}") from error
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
@@ -79,10 +84,13 @@ def load_torch(path: Path, legacy: bool) -> Stats:
         raise StatisticsError(
             f"statistics file '{path}' is damaged or cut short ({error}); copy or download it again"
         ) from error
+    if record is not None and isinstance(loaded, ToddStatistics):
+        return stats_of_own_todd(path, loaded, record)
     return stats_of_object(path, loaded, "torch file")
 
 
-def _load_zip(path: Path) -> Any:
+def _load_zip(path: Path) -> tuple[Any, bytes | None]:
+    """The object, and the record of ours that is beside it if we wrote the file."""
     with zipfile.ZipFile(path) as archive:
         members = {name.partition("/")[2]: name for name in archive.namelist()}
         order = "<"
@@ -96,7 +104,8 @@ def _load_zip(path: Path) -> Any:
             _check_size(reference, archive.getinfo(name).file_size)
             return _storage(archive.read(name), reference.kind, order)
 
-        return _unpickle(path, archive.read(members["data.pkl"]), storage)
+        record = archive.read(members[RECORD]) if RECORD in members else None
+        return _unpickle(path, archive.read(members["data.pkl"]), storage), record
 
 
 def _load_legacy(path: Path) -> Any:
