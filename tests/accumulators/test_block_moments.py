@@ -59,6 +59,17 @@ def test_a_state_goes_on_to_the_same_bits():
         assert torch.equal(value, moments.state()[name]), name
 
 
+def test_a_state_holds_half_of_each_covariance():
+    moments = BlockMoments(3)
+    moments.update(rows(4000, 3), torch.arange(4000))
+    shapes = {tuple(value.shape) for name, value in moments.state().items() if name.endswith(".m2")}
+    assert shapes == {(6,)}
+    again = BlockMoments.from_state(moments.state())
+    for ours, theirs in zip(moments.without_each(), again.without_each(), strict=True):
+        assert torch.equal(ours.covariance(), theirs.covariance())
+        assert torch.equal(theirs.covariance(), theirs.covariance().T)
+
+
 def test_blocks_are_even_and_a_function_of_the_index():
     blocks = block_of(torch.arange(1003))
     assert torch.bincount(blocks).tolist() == pytest.approx([100] * NUM_BLOCKS, abs=1)
