@@ -46,7 +46,7 @@ def with_blocks(difference: float, parts: Sequence[Sequence[float]]) -> Uncertai
             makes the interval a little wide where several parts weigh alike.
     """
     se = math.sqrt(math.fsum(jackknife_variance(part) for part in parts))
-    half = t_quantile(_P, min(len(part) for part in parts) - 1) * se
+    half = t_quantile(_P, float(min(len(part) for part in parts) - 1)) * se
     return Uncertain(difference, se, difference - half, difference + half)
 
 
