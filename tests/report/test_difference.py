@@ -120,6 +120,18 @@ def test_debiased_is_compared_where_both_have_it():
     assert (compared.compared, compared.a.value, compared.b.value) == ("debiased", 12.0, 12.5)
     compared = gm.compare(a, result("b", fid={"value": 13.0, "se": 0.1}))["fid"]
     assert (compared.compared, compared.a.value, compared.b.value) == ("value", 14.0, 13.0)
+    assert "not all results have a value without the bias of few samples" in compared.notes[0]
+
+
+def test_debiased_is_not_compared_where_other_sides_were_corrected():
+    """A reference without blocks leaves its share of the bias in the figure."""
+    a = result("a", fid=with_blocks(GEN_A, REF, 14.0, debiased=12.0))
+    b = result("b", fid=with_blocks(GEN_B, None, 13.0, debiased=12.5))
+    compared = gm.compare(a, b)["fid"]
+    assert (compared.compared, compared.difference) == ("value", -1.0)
+    assert "the bias of both sides was taken from one result" in compared.notes[0]
+    b["metrics"]["fid"]["replicates"]["ref"] = REF
+    assert gm.compare(a, b)["fid"].compared == "debiased"
 
 
 def test_errors_of_zero_do_not_make_a_difference_sure():

@@ -165,8 +165,8 @@ def _failed(comparisons: list[Comparison], fail_if: FailIf) -> bool:
     unknown = list(dict.fromkeys(f"{of.id} ({of.reason})" for of in differences if of.verdict == "unknown"))
     if unknown:
         raise StatisticsError(
-            f"--fail-if {fail_if.value}: there is no verdict in {', '.join(unknown)}; evaluate again with this "
-            "version, or choose the metrics that have one with -m"
+            f"--fail-if {fail_if.value}: there is no verdict in {', '.join(unknown)}; evaluate again with "
+            "--error-bars on, or choose the metrics that have one with -m"
         )
     if fail_if is FailIf.worse:
         return any(of.verdict == "worse" for of in differences)

@@ -27,6 +27,11 @@ Method = Literal["blocks", "errors", "runs"]
 _FIXED = "the results have no blocks of the reference, so that its own noise is not in the interval"
 _FIXED_IN_ONE = "only one of the results has blocks of the reference, so that some of its noise is not in the interval"
 _OTHER_BLOCKS = "the results have different numbers of blocks, so that nothing is paired by them"
+_RAW = "not all results have a value without the bias of few samples, so that the raw values are compared"
+_UNLIKE = (
+    "the bias of both sides was taken from one result and that of one side from another, so that the raw values are "
+    "compared"
+)
 _INDEPENDENT = (
     "the results have no blocks to pair, so that their own errors are taken as independent, which makes the interval "
     "too wide where they share their reference"
@@ -157,7 +162,7 @@ def compare_metric(
         needs_ref: whether it is a distance from the reference.
         higher_is_better: which way is better; None if nobody knows.
     """
-    compared: Compared = "debiased" if all(run.debiased is not None for run in (*a, *b)) else "value"
+    compared, notes = _compared((*a, *b))
     of_a, of_b = (_figure(runs, compared, higher_is_better) for runs in (a, b))
     difference = of_b.value - of_a.value
     if max(len(a), len(b)) > 1:
@@ -180,8 +185,17 @@ def compare_metric(
         found.paired,
         found.method,
         higher_is_better,
-        found.notes,
+        (*notes, *found.notes),
     )
+
+
+def _compared(runs: Sequence[SavedMetric]) -> tuple[Compared, tuple[str, ...]]:
+    """The figure that all have, and what to say where it is not the better one."""
+    if any(run.debiased is None for run in runs):
+        return "value", (_RAW,) if any(run.debiased is not None for run in runs) else ()
+    if any(run.replicates.keys() != runs[0].replicates.keys() for run in runs):
+        return "value", (_UNLIKE,)
+    return "debiased", ()
 
 
 def _figure(runs: Sequence[SavedMetric], compared: Compared, higher_is_better: bool | None) -> Figure:

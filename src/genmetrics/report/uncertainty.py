@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from genmetrics.report.student_t import NORMAL_95, t_quantile
+from genmetrics.student_t import NORMAL_95, t_quantile
 
 __all__ = ["Uncertain", "difference_of_intervals", "difference_of_means", "jackknife_variance", "spread", "with_blocks"]
 

@@ -27,7 +27,7 @@ def t_quantile(probability: float, degrees: float) -> float:
         ValueError: outside of these.
 
     Source: Abramowitz and Stegun, 26.5.8 (the continued fraction), 26.7.1 and 26.7.5 (the expansion).
-    Matches: scipy.stats.t.ppf, tests/report/test_student_t.py.
+    Matches: scipy.stats.t.ppf, tests/test_student_t.py.
     """
     if not 0 < probability < 1 or not degrees > 0:
         raise ValueError(f"t_quantile({probability}, {degrees}): expected 0 < probability < 1 and degrees > 0")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from scipy import stats
 
-from genmetrics.report.student_t import NORMAL_95, t_quantile
+from genmetrics.student_t import NORMAL_95, t_quantile
 
 
 @pytest.mark.parametrize("degrees", [0.5, 1.0, 1.5, 2.0, 3.0, 9.0, 9.3, 19.0, 49.0, 300.0, 999.0, 999.9, 1e3, 5e3, 1e6])
