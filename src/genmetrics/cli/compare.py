@@ -31,7 +31,7 @@ def compare_command(
     models: Annotated[
         list[str],
         typer.Argument(
-            metavar="A B…",
+            metavar="MODEL",
             help="Results that 'genmetrics eval … --json FILE' wrote, one for each model; of several runs of a model a "
             "folder of them, or files joined by commas. Each model is compared with the first.",
             show_default=False,
