@@ -15,6 +15,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from genmetrics.engine.compare import compare
     from genmetrics.engine.evaluate import compute_stats, evaluate
     from genmetrics.engine.evaluator import Evaluator
     from genmetrics.engine.listing import list_extractors, list_metrics, list_sources
@@ -42,6 +43,7 @@ __all__ = [
     "Report",
     "Stats",
     "__version__",
+    "compare",
     "compute_stats",
     "evaluate",
     "list_datasets",
@@ -65,6 +67,7 @@ _HOMES = {
     "Protocol": "genmetrics.types",
     "Report": "genmetrics.report.report",
     "Stats": "genmetrics.stats.stats",
+    "compare": "genmetrics.engine.compare",
     "compute_stats": "genmetrics.engine.evaluate",
     "evaluate": "genmetrics.engine.evaluate",
     "list_datasets": "genmetrics.sources.datasets",

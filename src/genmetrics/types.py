@@ -14,6 +14,7 @@ __all__ = [
     "BadImagePolicy",
     "DecodePolicy",
     "Engine",
+    "ErrorBars",
     "ExtractorInfo",
     "ExtractorRecord",
     "Fingerprint",
@@ -44,6 +45,7 @@ AlphaPolicy = Literal["drop", "white", "black"]
 BadImagePolicy = Literal["error", "skip"]
 DecodePolicy = Literal["pillow", "gpu"]
 Engine = Literal["local", "ray"]
+ErrorBars = Literal["auto", "on", "off"]
 Stage = Literal["gen", "ref"]
 
 
@@ -217,6 +219,7 @@ class MetricResult:
         per_class: a table with one row a class, whose column ``class`` names it; None if there is none.
         per_image: a table with one row a generated image, whose column ``index`` is the image's index; None if
             there is none. It is not part of the JSON report.
+        replicates: for each side whose share of the error is known, the value without each block of its images.
     """
 
     id: str
@@ -226,6 +229,7 @@ class MetricResult:
     warnings: tuple[str, ...] = ()
     per_class: Table | None = None
     per_image: Table | None = None
+    replicates: Mapping[Stage, tuple[float, ...]] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True)

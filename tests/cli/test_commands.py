@@ -19,6 +19,7 @@ GRAPH = Path(__file__).parents[1] / "goldens" / "tensorflow" / "classify_image_g
     [
         ["--help"],
         ["eval", "--help"],
+        ["compare", "--help"],
         ["--version"],
         ["list", "metrics"],
         ["list", "sources", "--json"],

@@ -13,7 +13,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from genmetrics.accumulators.base import Accumulator
-from genmetrics.accumulators.build import ACCUMULATORS, CAPTIONS, PAIRS, PATHS
+from genmetrics.accumulators.block_moments import BlockMoments
+from genmetrics.accumulators.build import ACCUMULATORS, BLOCKS, CAPTIONS, PAIRS, PATHS
 from genmetrics.accumulators.content import ContentDigest
 from genmetrics.accumulators.feature_bank import FeatureBank, RowBank, Scalars
 from genmetrics.accumulators.moments import Moments
@@ -63,6 +64,15 @@ def moments_figures(moments: Accumulator) -> dict[str, np.ndarray]:
     }
 
 
+def block_figures(moments: Accumulator) -> dict[str, np.ndarray]:
+    assert isinstance(moments, BlockMoments)
+    without = moments.without_each()
+    return {
+        "means": np.stack([part.mean().numpy() for part in without]),
+        "covariances": np.stack([part.covariance().numpy() for part in without]),
+    }
+
+
 def bank_figures(bank: Accumulator) -> dict[str, np.ndarray]:
     assert isinstance(bank, RowBank)
     return {"rows": bank.rows().numpy(), "indices": bank.indices().numpy()}
@@ -82,6 +92,9 @@ CASES = {
     "moments, folded": Case("moments", lambda: Moments(WIDTH), floats(WIDTH), moments_figures),
     "moments, rows": Case("moments", lambda: Moments(2 * TOTAL), floats(2 * TOTAL), moments_figures),
     "moments, between": Case("moments", lambda: Moments(TOTAL // 2), floats(TOTAL // 2), moments_figures),
+    "blocks, folded": Case(BLOCKS, lambda: BlockMoments(2, 4), floats(2), block_figures),
+    "blocks, rows": Case(BLOCKS, lambda: BlockMoments(2 * TOTAL, 4), floats(2 * TOTAL), block_figures),
+    "blocks, between": Case(BLOCKS, lambda: BlockMoments(TOTAL // 2, 4), floats(TOTAL // 2), block_figures),
     **{kind: Case(kind, lambda: Scalars(2), floats(2), bank_figures) for kind in (PAIRS, CAPTIONS, PATHS)},
     "moments of unit norm, folded": Case(
         "moments", lambda: Moments(WIDTH, unit_norm=True), floats(WIDTH), moments_figures

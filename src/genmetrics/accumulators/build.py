@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from genmetrics.accumulators.base import Accumulator
+from genmetrics.accumulators.block_moments import BlockMoments
 from genmetrics.accumulators.feature_bank import FeatureBank, Scalars
 from genmetrics.accumulators.moments import Moments
 from genmetrics.accumulators.softmax_sums import SoftmaxSums
@@ -10,8 +11,10 @@ from genmetrics.errors import UnknownNameError
 from genmetrics.registry import did_you_mean
 from genmetrics.types import Need
 
-__all__ = ["ACCUMULATORS", "CAPTIONS", "NO_FEATURES", "PAIRS", "PATHS", "build_accumulator"]
+__all__ = ["ACCUMULATORS", "BLOCKS", "CAPTIONS", "NO_FEATURES", "PAIRS", "PATHS", "build_accumulator"]
 
+#: Moments of each of a few blocks of the images, for error bars.
+BLOCKS = "block_moments"
 #: Figures of pairs of images drawn from a set: of images of one class each, or of any two.
 PAIRS = "pair_values"
 #: Figures of images and their captions.
@@ -23,6 +26,7 @@ NO_FEATURES = frozenset({PAIRS, CAPTIONS, PATHS})
 
 ACCUMULATORS: dict[str, type[Accumulator]] = {
     "moments": Moments,
+    BLOCKS: BlockMoments,
     "feature_bank": FeatureBank,
     "softmax_sums": SoftmaxSums,
     PAIRS: Scalars,
@@ -45,6 +49,8 @@ def build_accumulator(need: Need, width: int, total: int | None) -> Accumulator:
     options = dict(need.options)
     if need.accumulator == "moments":
         return Moments(width, unit_norm=bool(options.get("unit_norm", 0)))
+    if need.accumulator == BLOCKS:
+        return BlockMoments(width, options["blocks"])
     if need.accumulator == "feature_bank":
         return FeatureBank(width)
     if need.accumulator == "softmax_sums":

@@ -167,6 +167,36 @@ class Moments(Accumulator):
         moments._m2 = sigma * (moments.num_samples - 1)
         return moments
 
+    @property
+    def keeps_rows(self) -> bool:
+        """Whether the rows themselves are there, as long as they are few."""
+        return self._m2 is None
+
+    def without(self, part: Moments) -> Moments:
+        """The moments of these samples but for some of them.
+
+        Args:
+            part: the moments of the samples to leave out, which are among these.
+
+        Raises:
+            StatisticsError: if fewer than two would be left.
+        """
+        rest = self.num_samples - part.num_samples
+        if rest < 2:
+            raise StatisticsError(f"{rest} of {self.num_samples} image(s) would be left; at least 2 are needed")
+        mean = (self.mean().cpu() * self.num_samples - part.mean().cpu() * part.num_samples) / rest
+        shift = part.mean().cpu() - mean
+        scatter = self._scatter() - part._scatter()
+        scatter.addr_(shift, shift, alpha=-part.num_samples * rest / self.num_samples)
+        return Moments.from_covariance(mean, scatter / (rest - 1), rest)
+
+    def _scatter(self) -> Float64[Tensor, "d d"]:
+        """Σ (x − μ)(x − μ)ᵀ, a matrix of its own on the CPU."""
+        if self._m2 is not None:
+            return self._m2.to("cpu", copy=True)
+        centred = self._kept_rows().cpu() - self.mean().cpu()
+        return centred.T @ centred
+
     def mean(self) -> Float64[Tensor, " d"]:
         """The mean, (d,) float64.
 

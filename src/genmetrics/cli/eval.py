@@ -65,6 +65,7 @@ def eval_command(
     ] = None,
     no_cache: options.NoCache = False,
     resume: options.Resume = False,
+    error_bars: options.WithErrorBars = "auto",
     force: Annotated[
         bool, typer.Option("--force", help="Compare statistics that are not comparable; the report warns of it.")
     ] = False,
@@ -142,6 +143,7 @@ def eval_command(
                     cache=not no_cache,
                     resume=checkpoints,
                     force=force,
+                    error_bars=error_bars,
                     progress=progress,
                 )
         if not first:

@@ -9,6 +9,7 @@ from typing import Annotated, TextIO
 import typer
 
 from genmetrics.cli.cache import cache_app
+from genmetrics.cli.compare import compare_command
 from genmetrics.cli.console import say
 from genmetrics.cli.demo import demo_command
 from genmetrics.cli.eval import eval_command
@@ -49,6 +50,7 @@ def _root(
 
 
 app.command("eval")(eval_command)
+app.command("compare")(compare_command)
 app.add_typer(stats_app, name="stats")
 app.command("list")(list_command)
 app.add_typer(weights_app, name="weights")
@@ -87,7 +89,7 @@ def _show_warning(
 
 def _with_optional_json_file(arguments: list[str]) -> list[str]:
     """Make ``--json FILE`` optional in FILE, which typer cannot express: alone it stands for standard output."""
-    if arguments[:1] != ["eval"]:
+    if arguments[:1] not in (["eval"], ["compare"]):
         return arguments
     rewritten = []
     for position, argument in enumerate(arguments):

@@ -8,7 +8,17 @@ from typing import Annotated
 
 import typer
 
-from genmetrics.types import AlphaPolicy, BackendChoice, BadImagePolicy, DecodePolicy, Engine, Precision, Shard, Stage
+from genmetrics.types import (
+    AlphaPolicy,
+    BackendChoice,
+    BadImagePolicy,
+    DecodePolicy,
+    Engine,
+    ErrorBars,
+    Precision,
+    Shard,
+    Stage,
+)
 
 __all__ = [
     "Alpha",
@@ -28,6 +38,7 @@ __all__ = [
     "RunBy",
     "Seed",
     "Weights",
+    "WithErrorBars",
     "Workers",
     "backend_of",
     "parse_labels",
@@ -122,6 +133,15 @@ Alpha = Annotated[
 OnBadImage = Annotated[
     BadImagePolicy,
     typer.Option("--on-bad-image", metavar="error|skip", help="Stop at an unreadable image, or list it and go on."),
+]
+WithErrorBars = Annotated[
+    ErrorBars,
+    typer.Option(
+        "--error-bars",
+        metavar="auto|on|off",
+        help="Standard errors, intervals and values without the bias of few samples; auto leaves them out where they "
+        "would take more than a fifth of the run.",
+    ),
 ]
 Decode = Annotated[
     DecodePolicy,

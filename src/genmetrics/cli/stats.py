@@ -12,6 +12,8 @@ from genmetrics.cli import allocator, options, resuming
 from genmetrics.cli.console import reporting_errors, say
 from genmetrics.cli.processes import among_ranks
 from genmetrics.cli.progress import showing_progress
+from genmetrics.errors import UsageError
+from genmetrics.types import ErrorBars
 
 if TYPE_CHECKING:
     from genmetrics.engine.describe import Description
@@ -80,6 +82,15 @@ def build_command(
     ray_actors: options.RayActors = None,
     no_cache: options.NoCache = False,
     resume: options.Resume = False,
+    error_bars: Annotated[
+        ErrorBars,
+        typer.Option(
+            "--error-bars",
+            metavar="on|off|auto",
+            help="Keep what the error bars of distances take of these images too, five times as much; auto does if "
+            "there are enough images.",
+        ),
+    ] = "off",
     quiet: options.Quiet = False,
 ) -> None:
     """Compute once all that the metrics need of SRC, and write it to one file.
@@ -98,6 +109,11 @@ def build_command(
             from genmetrics.stats.formats import check_can_hold, check_name, holds_moments_alone, save_as
 
             check_name(output)
+            if error_bars != "off" and holds_moments_alone(output):
+                raise UsageError(
+                    f"'{output}' cannot hold what error bars take, which '--error-bars {error_bars}' asks for; give a "
+                    "name ending in .safetensors, or leave the option out"
+                )
             if first:
                 check_writable(output)
             metrics = metrics or ("fid" if holds_moments_alone(output) else "fid,kid")
@@ -122,6 +138,7 @@ def build_command(
                     decode=decode,
                     labels=options.parse_labels(labels or []),
                     cache=not no_cache,
+                    error_bars=error_bars,
                     resume=checkpoints,
                     shard=cut,
                     engine=engine,

@@ -25,6 +25,7 @@ from genmetrics.types import (
     BadImagePolicy,
     DecodePolicy,
     Engine,
+    ErrorBars,
     MetricsLike,
     Precision,
     Progress,
@@ -62,6 +63,7 @@ def evaluate(
     cache: bool | Path = Options.cache,
     resume: Path | str | None = Options.resume,
     force: bool = Options.force,
+    error_bars: ErrorBars = Options.error_bars,
     progress: Callable[[Progress], None] | None = None,
 ) -> Report:
     """Measure a generated image set, alone or against a reference.
@@ -98,6 +100,9 @@ def evaluate(
         resume: the folder of a run's checkpoints: they are written on the way, and gone on from where there are any.
             They stay there; remove the folder when the result is safe. None for no checkpoints. See docs/resume.md.
         force: compare what is not comparable; the report warns of it.
+        error_bars: give metrics that have them a standard error and 95 % interval, and distances of few samples a
+            value without their bias: ``on``, ``off``, or ``auto`` for on unless they would take more than a fifth of
+            the run, which a note then says. See docs/error-bars.md.
         progress: called with each progress record.
 
     Raises:
@@ -122,6 +127,7 @@ def evaluate(
         cache=cache,
         resume=None if resume is None else Path(resume),
         force=force,
+        error_bars=error_bars,
     )
     distributed.agree(told_alike(metrics, options))
     with naming_another_network(metrics, extractor, ref is not None):
@@ -148,6 +154,7 @@ def compute_stats(
     decode: DecodePolicy = Options.decode,
     labels: str | Path | Mapping[Stage, str | Path] = Options.labels,
     cache: bool | Path = Options.cache,
+    error_bars: ErrorBars = "off",
     resume: Path | str | None = Options.resume,
     shard: Shard = _WHOLE,
     engine: Engine = "local",
@@ -177,6 +184,8 @@ def compute_stats(
         decode: what decodes JPEG files.
         labels: where the classes of the images come from; they are kept with the statistics.
         cache: keep the statistics of images on disk, and use those that are kept.
+        error_bars: ``on`` keeps what the error bars of distances take of this set too, five times as much as mean and
+            covariance; see docs/error-bars.md.
         resume: the folder of a run's checkpoints: they are written on the way, and gone on from where there are any.
             They stay there; remove the folder when the result is safe. None for no checkpoints. See docs/resume.md.
         shard: which share of the images to read, where others are read elsewhere; ``Stats.merge`` puts the
@@ -204,6 +213,7 @@ def compute_stats(
         decode=decode,
         labels=labels,
         cache=cache,
+        error_bars=error_bars,
         resume=None if resume is None else Path(resume),
         shard=shard,
     )

@@ -19,6 +19,7 @@ from genmetrics.types import (
     BackendChoice,
     BadImagePolicy,
     DecodePolicy,
+    ErrorBars,
     MetricsLike,
     Precision,
     Shard,
@@ -59,6 +60,7 @@ class Options:
         captions: what each generated image is said to show; see ``captions_of``.
         cache: keep statistics of image sets, and use those that are kept; a path is a folder for them.
         force: compare what is not comparable, with a warning.
+        error_bars: ``on``, ``off``, or ``auto`` for on unless they would take more than a fifth of the run.
         shard: which share of the images is read, where the others are read elsewhere.
         resume: the folder of checkpoints that are written on the way and gone on from; None for neither.
     """
@@ -80,6 +82,7 @@ class Options:
     captions: CaptionsLike | None = None
     cache: bool | Path = True
     force: bool = False
+    error_bars: ErrorBars = "auto"
     shard: Shard = field(default_factory=Shard)
     resume: Path | None = None
 
@@ -97,6 +100,7 @@ class Options:
         _check_choice("alpha", self.alpha, typing.get_args(AlphaPolicy))
         _check_choice("on_bad_image", self.on_bad_image, typing.get_args(BadImagePolicy))
         _check_choice("decode", self.decode, typing.get_args(DecodePolicy))
+        _check_choice("error_bars", self.error_bars, typing.get_args(ErrorBars))
         if self.decode == "gpu":
             check_gpu_decode()
         _check_number("seed", self.seed, 0, 2**32 - 1)

@@ -69,13 +69,20 @@ class Plan:
         return tuple(dict.fromkeys((*self.gen_needs, *self.ref_needs)))
 
     @property
+    def error_needs(self) -> tuple[Need, ...]:
+        """What the metrics' error bars read, each need once."""
+        return tuple(dict.fromkeys(need for metric in self.metrics for need in metric.error_needs))
+
+    @property
     def labels_for(self) -> str:
         """The first metric that needs the classes of both sets' images; empty if none does."""
         return next((metric.id for metric in self.metrics if metric.needs_labels), "")
 
     def asking_for(self, need: Need) -> str:
         """The first metric that needs this."""
-        return next(metric.id for metric in self.metrics if need in (*metric.needs, *metric.ref_needs))
+        return next(
+            metric.id for metric in self.metrics if need in (*metric.needs, *metric.ref_needs, *metric.error_needs)
+        )
 
 
 def make_plan(

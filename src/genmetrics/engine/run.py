@@ -10,6 +10,7 @@ from dataclasses import replace
 from genmetrics import distributed
 from genmetrics.accumulators.build import CAPTIONS, PATHS
 from genmetrics.engine.comparable import FORCED, check_comparable, check_weights, decode_note
+from genmetrics.engine.error_bars import error_needs_of, with_error_bars
 from genmetrics.engine.networks import Networks
 from genmetrics.engine.options import Options
 from genmetrics.engine.plan import Plan, could_meet, make_plan
@@ -50,18 +51,20 @@ def iter_evaluate(
         plan, notes = _what_can_be(plan, gen_side, ref_side)
     if gen_side.source is None and options.num is not None:
         raise UsageError("'--num' chooses images, and the generated side is given as statistics; leave it out")
-    gen_bound = bind_side(gen_side, "gen", plan.gen_needs, plan, options)
-    ref_bound = None if ref_side is None else bind_side(ref_side, "ref", plan.ref_needs, plan, options)
+    gen_needs = (*plan.gen_needs, *error_needs_of(plan, gen_side, options, options.num))
+    ref_needs = plan.ref_needs if ref_side is None else (*plan.ref_needs, *error_needs_of(plan, ref_side, options))
+    gen_bound = bind_side(gen_side, "gen", gen_needs, plan, options)
+    ref_bound = None if ref_side is None else bind_side(ref_side, "ref", ref_needs, plan, options)
     missing = [*gen_bound.missing, *(() if ref_bound is None else ref_bound.missing)]
     networks = Networks(_extractors(missing), options, _extractors(plan.gen_needs))
     prepared = [
         prepare_side(
-            gen_side, "gen", plan.gen_needs, gen_bound, networks, options, num=options.num, labels_for=plan.labels_for
+            gen_side, "gen", gen_needs, gen_bound, networks, options, num=options.num, labels_for=plan.labels_for
         )
     ]
     if ref_side is not None and ref_bound is not None:
         prepared.append(
-            prepare_side(ref_side, "ref", plan.ref_needs, ref_bound, networks, options, labels_for=plan.labels_for)
+            prepare_side(ref_side, "ref", ref_needs, ref_bound, networks, options, labels_for=plan.labels_for)
         )
     for side in prepared:
         check_weights(side.records, options)
@@ -132,12 +135,13 @@ def build_report(
     """
     began = time.perf_counter()
     results: dict[str, MetricResult] = {}
+    took: dict[str, float] = {}
     if networks.device.type == "cuda":  # Metal has no float64
         for metric in plan.metrics:
             metric.device = networks.device
     for group in _groups(plan.metrics):
         yield Progress("metrics", len(results), len(plan.metrics), ", ".join(metric.id for metric in group))
-        first = group[0]
+        first, started_group = group[0], time.perf_counter()
         # Metrics that are computed together are all of one set, or all of two.
         for metric, found in zip(group, first.compute_together(group, gen, None if first.unary else ref), strict=True):
             _check_finite(found)
@@ -147,6 +151,8 @@ def build_report(
             result = replace(found, warnings=(*found.warnings, *known), protocol=replace(found.protocol, forced=forced))
             behind = [(need.extractor, of_side[need]) for of_side in records for need in needs if need in of_side]
             results[result.id] = with_provenance(result, behind)
+        took |= dict.fromkeys((metric.id for metric in group), time.perf_counter() - started_group)
+    results, left_out = with_error_bars(plan, results, gen, ref, options, took, started)
     # Of equal statistics two processors make numbers that differ in the last bits: the first rank's are the result.
     results = distributed.from_first_rank({metric.id: results[metric.id] for metric in plan.metrics})
     yield Progress("metrics", len(plan.metrics), len(plan.metrics), "done")
@@ -166,7 +172,7 @@ def build_report(
         num_processes=distributed.current_shard().count,
         seed=options.seed,
         seconds=seconds,
-        notes=notes,
+        notes=notes + left_out,
         reused=reused,
     )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from genmetrics.accumulators.build import CAPTIONS, NO_FEATURES
 from genmetrics.accumulators.feature_bank import FeatureBank
+from genmetrics.engine.error_bars import error_needs_of
 from genmetrics.engine.networks import Networks
 from genmetrics.engine.options import Options
 from genmetrics.engine.plan import Plan, make_plan
@@ -72,11 +73,12 @@ def iter_stats_of(opened: OpenedSet, options: Options) -> Generator[Progress, No
     plan, networks = opened.plan, opened.networks
     # Of a file that holds statistics beside its images, the images were asked for.
     images = Side(source=opened.source)
-    bound = bind_side(images, "ref", plan.all_needs, plan, options)
+    needs = (*plan.all_needs, *error_needs_of(plan, images, options, options.num))
+    bound = bind_side(images, "ref", needs, plan, options)
     prepared = prepare_side(
         images,
         "ref",
-        plan.all_needs,
+        needs,
         bound,
         networks,
         options,

@@ -35,6 +35,9 @@ class SetStatistics(typing.Protocol):
     def get(self, need: Need) -> Accumulator:
         """The accumulator that meets a need."""
 
+    def meets(self, need: Need) -> bool:
+        """Whether there is one."""
+
 
 class Metric(ABC):
     """A number about one generated set, alone or against a reference.
@@ -75,6 +78,27 @@ class Metric(ABC):
     def ref_needs(self) -> tuple[Need, ...]:
         """What it reads from the reference set; the same as from the generated one unless overridden."""
         return () if self.unary else self.needs
+
+    @property
+    def error_needs(self) -> tuple[Need, ...]:
+        """What its error bars take of either side, where it is to be had; nothing if it has none of that kind."""
+        return ()
+
+    def error_cost(self, gen: SetStatistics, ref: SetStatistics | None) -> float:
+        """How many times the work of ``compute`` the error bars are."""
+        return 0.0
+
+    def with_error(self, result: MetricResult, gen: SetStatistics, ref: SetStatistics | None) -> MetricResult:
+        """The result with its error bars: ``se``, ``ci95_low`` and ``ci95_high``, and ``debiased`` if it has a bias.
+
+        Called only if the generated side meets ``error_needs``. Where an error bar would not hold, a warning says so.
+
+        Args:
+            result: what ``compute`` gave.
+            gen: statistics of the generated set.
+            ref: statistics of the reference set.
+        """
+        return result
 
     @property
     def work(self) -> Hashable | None:

@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import cast
 
 import torch
 from jaxtyping import Float32, Int64
 from torch import Tensor
 
+from genmetrics.accumulators.block_moments import NUM_BLOCKS, BlockMoments
+from genmetrics.accumulators.build import BLOCKS
 from genmetrics.accumulators.moments import Moments
 from genmetrics.accumulators.rows import Peers, Rows
 from genmetrics.errors import StatisticsError
 from genmetrics.linalg import nuclear_norm_of_product
 from genmetrics.metrics.base import Metric, SetStatistics
-from genmetrics.types import MetricInfo, MetricResult, Need
+from genmetrics.metrics.jackknife import jackknife
+from genmetrics.types import MetricInfo, MetricResult, Need, Stage
 
-__all__ = ["FrechetDistance", "few_samples", "frechet_distance", "moments_of_rows"]
+__all__ = ["IMAGES_PER_DIMENSION", "FrechetDistance", "few_samples", "frechet_distance", "moments_of_rows"]
 
 _CHUNK = 4096
 #: How many times as many rows as they are wide are sent to all processes, rather than what each makes of its own.
 _FEW = 2
 _CPU = torch.device("cpu")
+_SIDES: Mapping[Stage, str] = {"gen": "generated", "ref": "reference"}
 #: The part of a distance by which it may be off, at most, where that saves time: a twentieth of the published codes'
 #: differences. What is seen is a thousandth of it.
 _ALLOWED = 1e-7
+#: From so many images per dimension on what is left of the bias is small; see docs/error-bars.md.
+IMAGES_PER_DIMENSION = 5
 
 
 def frechet_distance(gen: Moments, ref: Moments, device: torch.device = _CPU) -> float:
@@ -85,6 +93,50 @@ class FrechetDistance(Metric):
         moments = [cast(Moments, side.get(self.needs[0])) for side in (gen, ref)]
         value = frechet_distance(moments[0], moments[1], self.device)
         return MetricResult(self.id, value, {}, self.protocol, few_samples(moments[0], moments[1]))
+
+    @property
+    def error_needs(self) -> tuple[Need, ...]:
+        """The moments of blocks of the images."""
+        return (replace(self.needs[0], accumulator=BLOCKS, options=(("blocks", NUM_BLOCKS),)),)
+
+    def error_cost(self, gen: SetStatistics, ref: SetStatistics | None) -> float:
+        """One distance for each block of either side."""
+        return float(NUM_BLOCKS * sum(side is not None and side.meets(self.error_needs[0]) for side in (gen, ref)))
+
+    def with_error(self, result: MetricResult, gen: SetStatistics, ref: SetStatistics | None) -> MetricResult:
+        """The distance without the bias of few samples, its standard error and 95 % interval.
+
+        Of a reference that is known by its mean and covariance alone nothing can be left out: then both are of the
+        generated side's samples, against that reference as it is, and a warning says so.
+        """
+        assert ref is not None
+        moments = [cast(Moments, side.get(self.needs[0])) for side in (gen, ref)]
+        blocks: dict[Stage, BlockMoments] = {}
+        sides: dict[Stage, SetStatistics] = {"gen": gen, "ref": ref}
+        for name, side in sides.items():
+            if side.meets(self.error_needs[0]):
+                blocks[name] = cast(BlockMoments, side.get(self.error_needs[0]))
+        least = IMAGES_PER_DIMENSION * moments[0].width
+        few = [f"{held.num_samples} {_SIDES[name]}" for name, held in blocks.items() if held.num_samples < least]
+        if few:
+            text = (
+                f"no error bar and no correction: they hold from {IMAGES_PER_DIMENSION} images per dimension on, "
+                f"{least:,} here, and there are {' and '.join(few)} images"
+            )
+            return replace(result, warnings=(*result.warnings, text))
+        replicates: dict[Stage, tuple[float, ...]] = {}
+        for name, held in blocks.items():
+            pairs = [(rest, moments[1]) if name == "gen" else (moments[0], rest) for rest in held.without_each()]
+            replicates[name] = tuple(frechet_distance(a, b, self.device) for a, b in pairs)
+        found = jackknife(result.value, replicates)
+        extra = {"debiased": found.debiased, "se": found.se, "ci95_low": found.low, "ci95_high": found.high}
+        warnings = result.warnings
+        if "ref" not in replicates:
+            warnings += (
+                "error bar and correction are of the generated images alone: of the reference there is a mean and "
+                "covariance, from which nothing can be left out",
+            )
+        return replace(result, extra={**result.extra, **extra}, warnings=warnings, replicates=replicates)
 
 
 def moments_of_rows(features: Float32[Tensor, "n d"] | Rows, chosen: Int64[Tensor, " m"]) -> Moments:

@@ -110,6 +110,7 @@ class Report:
                     "protocol": str(result.protocol),
                     "warnings": list(result.warnings),
                     **_per_class(result),
+                    **_replicates(result),
                 }
                 for name, result in self.metrics.items()
             },
@@ -217,6 +218,11 @@ def _described(side: SideRecord) -> str:
 def _per_class(result: MetricResult) -> dict[str, Any]:
     """The table of single classes, where there is one."""
     return {} if result.per_class is None else {"per_class": {name: list(v) for name, v in result.per_class.items()}}
+
+
+def _replicates(result: MetricResult) -> dict[str, Any]:
+    """The values without each block of images, from which the error of a difference can be had."""
+    return {"replicates": {side: list(v) for side, v in result.replicates.items()}} if result.replicates else {}
 
 
 def _side(side: SideRecord) -> dict[str, Any]:
