@@ -145,6 +145,9 @@ class _Rows:
     def class_names(self) -> tuple[str, ...]:
         return ()
 
+    def meets(self, need: Need) -> bool:
+        return need.accumulator in ("moments", "feature_bank")
+
     def get(self, need: Need) -> Accumulator:
         width = self.rows.shape[1]
         made = Moments(width) if need.accumulator == "moments" else FeatureBank(width)
