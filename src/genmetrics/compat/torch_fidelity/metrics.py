@@ -132,7 +132,7 @@ def calculate_metrics(
         feature_extractor_weights_path: a weight file in place of the published one, which is the Inception network's
             where several networks run.
         feature_extractor_internal_dtype: ``float32`` or ``float64``.
-        feature_extractor_compile: has no effect: our engines compile what they run.
+        feature_extractor_compile: compile a registered extractor that can be; built-in ones run on our own engines.
         isc_splits: parts of the images, each of which has a score.
         kid_subsets: pairs of random subsets.
         kid_subset_size: images in each.
