@@ -10,6 +10,7 @@ from typing import TextIO
 
 import typer
 
+from genmetrics.cli import allocator
 from genmetrics.cli.console import reporting_errors, say
 from genmetrics.cli.processes import among_ranks, is_first_rank
 from genmetrics.errors import GenmetricsWarning
@@ -27,11 +28,13 @@ def running(command: str, device: str = "auto") -> Iterator[bool]:
 
     Args:
         command: what the messages begin with.
-        device: ``auto``, ``cpu``, ``cuda`` …, which decides how processes talk to each other.
+        device: ``auto``, ``cpu``, ``cuda`` …, which decides how processes talk to each other, and whether glibc is to keep
+            the memory that tensors leave.
 
     Raises:
         SystemExit: with the exit code, if the body failed.
     """
+    allocator.keep_freed_memory("auto", device)
     with warnings.catch_warnings():
         warnings.simplefilter("always", GenmetricsWarning)
         shown = warnings.showwarning

@@ -9,7 +9,6 @@ import numpy as np
 from jaxtyping import Float64
 from torch import nn
 
-from genmetrics.cli import allocator
 from genmetrics.compat.commands import running
 from genmetrics.compat.pytorch_fid.activations import (
     Device,
@@ -99,7 +98,6 @@ def main() -> None:
     args = parser.parse_args()
     device = _device(args)
     with running("pytorch_fid", device) as first:
-        allocator.keep_freed_memory("auto", device)
         workers = default_workers() if args.num_workers is None else args.num_workers
         if args.save_stats:
             save_fid_stats(args.path, args.batch_size, device, args.dims, workers)
