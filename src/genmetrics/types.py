@@ -229,7 +229,7 @@ class MetricResult:
     warnings: tuple[str, ...] = ()
     per_class: Table | None = None
     per_image: Table | None = None
-    replicates: Mapping[Stage, tuple[float, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    replicates: Mapping[Stage, tuple[float, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

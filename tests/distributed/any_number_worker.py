@@ -36,7 +36,8 @@ def figures(gen: Path, ref: Path | Stats, metrics: list[str]) -> dict[str, dict 
     """The metrics' figures, or why there are none of the first."""
     sides = ("gen", "ref") if isinstance(ref, Path) else ("gen",)
     try:
-        report = gm.evaluate(gen, ref, metrics, labels=dict.fromkeys(sides, "folders"), **OPTIONS)
+        labels = dict.fromkeys(sides, "folders")
+        report = gm.evaluate(gen, ref, metrics, labels=labels, error_bars="on", **OPTIONS)
     except StatisticsError as error:
         return {metrics[0]: str(error)}
     return {

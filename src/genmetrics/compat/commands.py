@@ -28,7 +28,7 @@ def running(command: str, device: str = "auto") -> Iterator[bool]:
 
     Args:
         command: what the messages begin with.
-        device: ``auto``, ``cpu``, ``cuda`` …, which decides how processes talk to each other, and whether glibc is to keep
+        device: ``auto``, ``cpu``, ``cuda`` …, which decides how processes talk to each other, and whether glibc keeps
             the memory that tensors leave.
 
     Raises:
