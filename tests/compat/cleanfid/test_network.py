@@ -12,7 +12,7 @@ from PIL import Image
 from genmetrics.compat.cleanfid import clip_features, features, fid
 from genmetrics.compat.cleanfid.inception_torchscript import InceptionV3W
 from genmetrics.compat.cleanfid.network import Network
-from genmetrics.errors import MissingWeightsError, UsageError
+from genmetrics.errors import GenmetricsWarning, MissingWeightsError, UsageError
 from support.clean_fid import CPU
 from support.peers import import_peer
 from support.weights import CLIP_SIZES, clip_hub_shapes, random_state_dict
@@ -63,6 +63,10 @@ class TestInception:
             network(images[:, :, :64, :64])
         with pytest.raises(UsageError, match=r"expected \(n, 3, h, w\)"):
             network(images[0])
+
+    def test_unofficial_weights(self):
+        with pytest.warns(GenmetricsWarning, match=r"the weights of 'inception-v3\.tf2015' are not the published ones"):
+            features.build_feature_extractor("clean", CPU)
 
     def test_missing_weights(self, monkeypatch, tmp_path, folders):
         monkeypatch.setenv("GENMETRICS_WEIGHTS", str(tmp_path))
