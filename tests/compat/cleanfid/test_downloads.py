@@ -49,6 +49,12 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.fixture
+def fetched(stats_folder: Path) -> Path:
+    """Where what is fetched goes: our folder, though there is a package's."""
+    return stats_folder.parents[1] / "ours" / "clean-fid"
+
+
+@pytest.fixture
 def published(server: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
     feats = rng.gamma(1.0, 0.4, (30, 16)).astype(np.float32)
@@ -58,13 +64,14 @@ def published(server: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return mu, sigma, feats
 
 
-def test_published_statistics(published, stats_folder, capsys):
+def test_published_statistics(published, stats_folder, fetched, capsys):
     mu, sigma = features.get_reference_statistics("CIFAR10", 32, split="train")
-    assert capsys.readouterr().out == f"downloading statistics to {stats_folder / NAME}.npz\n"
+    assert capsys.readouterr().out == f"downloading statistics to {fetched / NAME}.npz\n"
     assert np.array_equal(mu, published[0]) and np.array_equal(sigma, published[1])
     feats = features.get_reference_statistics("cifar10", 32, split="train", metric="KID", seed=1)
     assert np.array_equal(feats, published[2])
-    assert sorted(path.name for path in stats_folder.iterdir()) == [f"{NAME}.npz", f"{NAME}_kid.npz"]
+    assert sorted(path.name for path in fetched.iterdir()) == [f"{NAME}.npz", f"{NAME}_kid.npz"]
+    assert list(stats_folder.iterdir()) == []
     capsys.readouterr()
     features.get_reference_statistics("cifar10", "32", split="train")
     assert capsys.readouterr().out == "", "what is here is not fetched again"
@@ -80,7 +87,7 @@ def test_they_are_compared_with(published, stats_folder, folders, small_network)
     assert found == pytest.approx(fid.fid_from_feats(feats, published[2]), rel=1e-5)
 
 
-def test_a_name_that_is_not_published(server, stats_folder):
+def test_a_name_that_is_not_published(server, fetched):
     """The defaults of clean-fid are of no published file."""
     with pytest.raises(StatisticsError) as caught:
         fid.get_reference_statistics("FFHQ", 1024, split="train")
@@ -89,27 +96,27 @@ def test_a_name_that_is_not_published(server, stats_folder):
     assert "published of ffhq: dataset_res 1024, 256; dataset_split trainval, trainval70k" in text
     with pytest.raises(StatisticsError, match="published sets: cifar10, ffhq, lsun_church"):
         fid.get_reference_statistics("celeba", 64, split="train")
-    assert list(stats_folder.iterdir()) == []
+    assert list(fetched.iterdir()) == []
 
 
-def test_without_a_network(stats_folder):
+def test_without_a_network(fetched):
     with pytest.raises(StatisticsError) as caught:
         fid.get_reference_statistics("cifar10", 32, split="train")
     text = str(caught.value)
     assert "https://www.cs.cmu.edu/~clean-fid/stats/cifar10_clean_train_32.npz failed" in text
-    for way_out in (f"put the file into '{stats_folder}'", "give their folder as fdir2", "fid.make_custom_stats"):
+    for way_out in (f"put the file into '{fetched}'", "give their folder as fdir2", "fid.make_custom_stats"):
         assert way_out in text
 
 
 @pytest.mark.parametrize("content", [b"<html>not found</html>", b"PK\3\4 cut"])
-def test_what_is_no_statistics_is_not_kept(server, stats_folder, content):
+def test_what_is_no_statistics_is_not_kept(server, fetched, content):
     (server / f"{NAME}.npz").write_bytes(content)
     with pytest.raises(StatisticsError, match="what came is no file of statistics"):
         fid.get_reference_statistics("cifar10", 32, split="train")
-    assert list(stats_folder.iterdir()) == []
+    assert list(fetched.iterdir()) == []
 
 
-def test_a_connection_that_breaks_off(server, stats_folder, tmp_path):
+def test_a_connection_that_breaks_off(server, tmp_path):
     url = f"{statistics.STATS_URL}cut.npz"
     with pytest.raises(StatisticsError, match="ended after 4 of 1000 bytes"):
         downloads_helper.check_download_url(tmp_path / "into", url)
@@ -123,3 +130,10 @@ def test_check_download_url(published, tmp_path, capsys):
     capsys.readouterr()
     assert downloads_helper.check_download_url(tmp_path / "into", url) == path
     assert capsys.readouterr().out == ""
+
+
+def test_what_clean_fid_fetched_serves(published, server, stats_folder, capsys):
+    for file in server.iterdir():
+        file.rename(stats_folder / file.name)
+    mu, _ = features.get_reference_statistics("cifar10", 32, split="train")
+    assert np.array_equal(mu, published[0]) and capsys.readouterr().out == ""

@@ -12,7 +12,7 @@ from PIL import Image
 from genmetrics.compat.cleanfid import clip_features, features, fid
 from genmetrics.compat.cleanfid.inception_torchscript import InceptionV3W
 from genmetrics.compat.cleanfid.network import Network
-from genmetrics.errors import MissingWeightsError, UsageError
+from genmetrics.errors import GenmetricsWarning, MissingWeightsError, UsageError
 from support.clean_fid import CPU
 from support.peers import import_peer
 from support.weights import CLIP_SIZES, clip_hub_shapes, random_state_dict
@@ -47,9 +47,10 @@ class TestInception:
         print(name, inside, difference)
         assert difference <= 1e-5
 
-    def test_of_the_torchscript_module(self, images):
+    def test_of_the_torchscript_module(self, images, networks):
         network = InceptionV3W("/nowhere", download=False).to("cpu").eval()
-        assert isinstance(network, Network) and not network.resizes
+        assert isinstance(network, Network) and not network.resizes and network.device == CPU
+        network.networks = networks["clean"].networks
         assert InceptionV3W(resize_inside=True).resizes
         found = network(images)
         # Whoever has the features may compute on with them.
@@ -63,6 +64,10 @@ class TestInception:
             network(images[:, :, :64, :64])
         with pytest.raises(UsageError, match=r"expected \(n, 3, h, w\)"):
             network(images[0])
+
+    def test_unofficial_weights(self):
+        with pytest.warns(GenmetricsWarning, match=r"the weights of 'inception-v3\.tf2015' are not the published ones"):
+            features.build_feature_extractor("clean", CPU)
 
     def test_missing_weights(self, monkeypatch, tmp_path, folders):
         monkeypatch.setenv("GENMETRICS_WEIGHTS", str(tmp_path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -13,7 +14,7 @@ from torch import Tensor
 from genmetrics.compat.cleanfid.resize import resize_of_mode
 from genmetrics.engine.networks import Networks
 from genmetrics.engine.options import Options
-from genmetrics.errors import UsageError
+from genmetrics.errors import GenmetricsWarning, UsageError
 from genmetrics.extractors.base import Extractor
 from genmetrics.metrics import METRICS
 from genmetrics.preprocess.spec import Preprocess, get_preprocess
@@ -56,11 +57,19 @@ class Network:
             WeightsError: if the weights are missing or refused.
         """
         info = METRICS.get(metric)
-        self.info = info if extractor in (None, info.extractor) else replace(info, id=f"{info.id}.{extractor}")
-        if extractor is not None:
-            self.info = replace(self.info, extractor=extractor)
+        if extractor not in (None, info.extractor):
+            info = replace(info, id=f"{info.id}.{extractor}", extractor=str(extractor))
+        self.info = info
         self.resizes = resizes
         self.networks = self._on(device)
+        weights = self.networks.weights(info.extractor)
+        if weights.official is False:
+            warnings.warn(
+                f"the weights of {info.extractor!r} are not the published ones (sha256 {str(weights.sha256)[:12]}…): "
+                "numbers from them do not compare with published ones",
+                GenmetricsWarning,
+                stacklevel=3,
+            )
 
     def _on(self, device: DeviceLike) -> Networks:
         return Networks([self.info.extractor], Options(device=device_text(device)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import quote
@@ -127,7 +127,8 @@ def found_stats(name: str, mode: str, model_name: str, split: str, res: int | st
             + ("" if model_name == "inception_v3" else f", model_name={model_name!r}")
             + ")"
         )
-    target = new_stats_file(file_name)
+    # Ours: what is fetched is no part of an installed package.
+    target = new_stats_file(file_name, stats_folders()[-1:])
     try:
         return fetch_stats(STATS_URL + quote(file_name), target)
     except DownloadError as error:
@@ -168,14 +169,18 @@ def fetch_stats(url: str, target: Path) -> Path:
     return target
 
 
-def new_stats_file(file_name: str) -> Path:
+def new_stats_file(file_name: str, folders: Sequence[Path] = ()) -> Path:
     """Where a file of that name is written: the first folder that can be; the folder is made.
+
+    Args:
+        file_name: the file's.
+        folders: those to try; none for all that are read.
 
     Raises:
         OutputError: if there is none.
     """
     reasons = []
-    for folder in stats_folders():
+    for folder in folders or stats_folders():
         try:
             folder.mkdir(parents=True, exist_ok=True)
             check_writable(folder / file_name)
