@@ -1,8 +1,8 @@
 """Each preprocessing against the code that it is named for, from uint8 images to the network's input.
 
 The peers: clean-fid 0.1.35, torchvision's transforms as dgm-eval and clean-fid's CLIP call them, torch-fidelity 0.4.0,
-and for EDM2, CMMD and lzhbrian's ScoreModel, which are no packages, their steps. Tolerance: 1e-6 of the network's input;
-reached with Pillow 13.0.0 and torch 2.13.0: bit for bit.
+and for EDM2, CMMD and lzhbrian's ScoreModel, which are no packages, their steps. Tolerance: 1e-6 of the network's
+input; reached with Pillow 13.0.0 and torch 2.13.0: bit for bit.
 """
 
 from __future__ import annotations

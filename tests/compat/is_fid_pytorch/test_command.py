@@ -315,3 +315,20 @@ def test_as_a_module(folders, tmp_path):
     )
     assert done.returncode == 2
     assert "is_fid_pytorch: error: extractor 'inception-v3.tv-in1k' has no weights here" in done.stderr
+
+
+@pytest.mark.slow
+def test_two_processes(capsys, folders, score_weights):
+    """Under torchrun the images are shared out, and the lines are those of one process, printed once."""
+    arguments = ["--path", str(folders[0]), "--fid", str(folders[1])]
+    alone, _ = lines(capsys, *arguments)
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m"]
+    done = subprocess.run(
+        [*launcher, "genmetrics.compat.is_fid_pytorch", *arguments], capture_output=True, text=True, check=True
+    )
+    together = done.stdout.splitlines()
+    assert len(together) == len(alone) and together[:4] == alone[:4]
+    for one, other in zip(alone[4:], together[4:], strict=True):
+        numbers = [[float(number) for number in re.findall(r"[0-9][0-9.e+-]*(?= |$)", line)] for line in (one, other)]
+        assert numbers[1] == pytest.approx(numbers[0], rel=1e-6)
+    assert done.stderr.count(NOTE) == 1
