@@ -1,8 +1,8 @@
 """Each preprocessing against the code that it is named for, from uint8 images to the network's input.
 
 The peers: clean-fid 0.1.35, torchvision's transforms as dgm-eval and clean-fid's CLIP call them, torch-fidelity 0.4.0,
-and for EDM2 and CMMD, which are no packages, their steps. Tolerance: 1e-6 of the network's input; reached with Pillow
-13.0.0 and torch 2.13.0: bit for bit.
+and for EDM2, CMMD and lzhbrian's ScoreModel, which are no packages, their steps. Tolerance: 1e-6 of the network's
+input; reached with Pillow 13.0.0 and torch 2.13.0: bit for bit.
 """
 
 from __future__ import annotations
@@ -48,6 +48,12 @@ def dgm_eval_dinov2(image: np.ndarray) -> Tensor:
         transforms.Normalize(np.array(IMAGENET[0]), np.array(IMAGENET[1])),
     ]
     return transforms.Compose(steps)(Image.fromarray(image))
+
+
+def scoremodel_of_folders(image: np.ndarray) -> Tensor:
+    """lzhbrian's is_fid_pytorch: ``scipy.misc.imresize`` was this resize of Pillow's, on 8 bits."""
+    resized = np.asarray(Image.fromarray(image).resize((299, 299), Image.Resampling.BILINEAR)).astype(np.float32)
+    return torch.from_numpy((-128 + resized) / 128.0).permute(2, 0, 1)
 
 
 def edm2_dinov2(image: np.ndarray) -> Tensor:
@@ -111,6 +117,7 @@ def fidelity(network: type, resolution: int) -> Callable[[np.ndarray], Tensor]:
 VGG16, CLIP_OF_FIDELITY = fidelity_vgg16.FeatureExtractorVGG16, fidelity_clip.FeatureExtractorCLIP
 CASES: dict[str, Callable[[np.ndarray], Tensor]] = {
     "pil-bicubic-f32-299": cleanfid_clean,
+    "pil-bilinear-299": scoremodel_of_folders,
     "pil-bicubic-224-imagenet": dgm_eval_dinov2,
     "torch-bicubic-antialias-224": edm2_dinov2,
     "pil-bicubic-crop-224-clip": cleanfid_clip,
@@ -125,6 +132,7 @@ CASES: dict[str, Callable[[np.ndarray], Tensor]] = {
 # What each would be taken for most easily.
 RIVALS = {
     "pil-bicubic-f32-299": ("tf1-bilinear-299", 0.01),
+    "pil-bilinear-299": ("torch-bilinear-299", 0.001),
     "pil-bicubic-224-imagenet": ("torch-bicubic-antialias-224", 0.001),
     "torch-bicubic-antialias-224": ("pil-bicubic-224-imagenet", 0.001),
     "pil-bicubic-crop-224-clip": ("square-pil-bicubic-224-clip", 0.001),

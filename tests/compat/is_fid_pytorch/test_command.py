@@ -23,14 +23,14 @@ from genmetrics.sources import cifar
 from support import score_model as original
 from support.cifar_batches import write_cifar10
 
-COUNT = 13
+COUNT = 23
 NOTE = "is_fid_pytorch: note: these scores are of torchvision's network, for a quick look"
 FLOAT = r"([0-9.e+-]+)"
 
 
 @pytest.fixture(scope="module")
 def folders(image_folder) -> tuple[Path, Path]:
-    """13 images in one, 11 in the other."""
+    """23 images in one, 11 in the other."""
     return image_folder(COUNT, 24, 40, seed=1), image_folder(11, 40, 40, seed=2, warmth=1.0)
 
 
@@ -81,9 +81,12 @@ def test_folder_and_its_statistics(capsys, folders, expected, score_weights, tmp
     target = tmp_path / "fid_stats_folder.npz"
     out, err = lines(capsys, "--path", folders[0], "--save-stats-path", target)
     assert out[0] == f"Reading Images from {folders[0]} ..."
-    assert floats(out[1], f"{FLOAT} {FLOAT}") == pytest.approx(seeded(expected[0][1]), rel=1e-5)
+    ours, theirs = floats(out[1], f"{FLOAT} {FLOAT}"), seeded(expected[0][1])
+    print([(one - other) / theirs[0] for one, other in zip(ours, theirs, strict=True)])
+    assert ours == pytest.approx(theirs, rel=1e-5, abs=1e-6)
+    assert abs(original.inception_score(expected[0][1], 10)[0] / theirs[0] - 1) > 1e-3, "another order tells"
     assert out[2:] == [f"Stats save to {target}"]
-    assert NOTE in err and "leaves out the last 3 of 13 images" in err
+    assert NOTE in err and "leaves out the last 3 of 23 images" in err
     assert "the weights of 'inception-v3.tv-in1k' are not the published ones" in err
     with np.load(target) as stored:
         features = expected[0][0]
@@ -115,9 +118,13 @@ def test_two_folders(capsys, folders, expected, score_weights, tmp_path):
         "Calculating 2nd stat ...",
     ]
     for line, name, (_, probabilities) in zip(out[4:6], ("1st", "2nd"), expected, strict=True):
-        assert floats(line, f"{name} IS score = {FLOAT} , {FLOAT}") == pytest.approx(seeded(probabilities), rel=1e-5)
+        ours, theirs = floats(line, f"{name} IS score = {FLOAT} , {FLOAT}"), seeded(probabilities)
+        print([(one - other) / theirs[0] for one, other in zip(ours, theirs, strict=True)])
+        assert ours == pytest.approx(theirs, rel=1e-5, abs=1e-6)
     exact = distance(expected[0][0], expected[1][0])
-    assert floats(out[6], f"FID = {FLOAT}") == pytest.approx([exact], rel=1e-5)
+    (value,) = floats(out[6], f"FID = {FLOAT}")
+    print(value / exact - 1)
+    assert value == pytest.approx(exact, rel=1e-5)
     assert out[7:] == [f"Stats save to {target}"]
     assert f"the statistics go to '{target}.npz', since NumPy adds that ending" in err
     assert "no more images" in err
@@ -131,19 +138,19 @@ class TestStatistics:
     @pytest.fixture(scope="class")
     @staticmethod
     def saved(expected, tmp_path_factory) -> Path:
-        """Of the second folder, as the original writes it."""
+        """Of the first folder, as the original writes it."""
         path = tmp_path_factory.mktemp("stats") / "fid_stats_cifar10_train.npz"
-        features = expected[1][0]
+        features = expected[0][0]
         np.savez_compressed(path, mu=features.mean(axis=0), sigma=np.cov(features, rowvar=False))
         return path
 
     @pytest.mark.parametrize("turned", [False, True])
     def test_with_a_folder(self, capsys, folders, expected, saved, score_weights, turned):
         """``--path foldername/ --fid x.npz``; the other way round the original fails."""
-        sides = (saved, folders[0]) if turned else (folders[0], saved)
+        sides = (saved, folders[1]) if turned else (folders[1], saved)
         out, err = lines(capsys, "--path", sides[0], "--fid", sides[1])
-        assert out[0] == f"Reading Images from {folders[0]} ..." and len(out) == 3
-        assert floats(out[1], f"{FLOAT} {FLOAT}") == pytest.approx(seeded(expected[0][1]), rel=1e-5)
+        assert out[0] == f"Reading Images from {folders[1]} ..." and len(out) == 3
+        assert floats(out[1], f"{FLOAT} {FLOAT}") == pytest.approx(seeded(expected[1][1]), rel=1e-5, abs=1e-6)
         exact = distance(expected[0][0], expected[1][0])
         assert floats(out[2], f"FID = {FLOAT}") == pytest.approx([exact], rel=1e-5)
         assert "the file does not say which network it is of" in err
@@ -308,3 +315,20 @@ def test_as_a_module(folders, tmp_path):
     )
     assert done.returncode == 2
     assert "is_fid_pytorch: error: extractor 'inception-v3.tv-in1k' has no weights here" in done.stderr
+
+
+@pytest.mark.slow
+def test_two_processes(capsys, folders, score_weights):
+    """Under torchrun the images are shared out, and the lines are those of one process, printed once."""
+    arguments = ["--path", str(folders[0]), "--fid", str(folders[1])]
+    alone, _ = lines(capsys, *arguments)
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m"]
+    done = subprocess.run(
+        [*launcher, "genmetrics.compat.is_fid_pytorch", *arguments], capture_output=True, text=True, check=True
+    )
+    together = done.stdout.splitlines()
+    assert len(together) == len(alone) and together[:4] == alone[:4]
+    for one, other in zip(alone[4:], together[4:], strict=True):
+        numbers = [[float(number) for number in re.findall(r"[0-9][0-9.e+-]*(?= |$)", line)] for line in (one, other)]
+        assert numbers[1] == pytest.approx(numbers[0], rel=1e-6)
+    assert done.stderr.count(NOTE) == 1

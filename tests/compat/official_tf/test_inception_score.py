@@ -68,6 +68,7 @@ class TestTorchFidelity:
         match = re.fullmatch(r"([0-9.e+-]+) ([0-9.e+-]+)", out.splitlines()[2])
         assert match and len(out.splitlines()) == 3
         theirs = fidelity_isc.isc_features_to_metric(logits, 10, True, 2020)
+        print(float(match[1]) / theirs["inception_score_mean"] - 1)
         assert float(match[1]) == pytest.approx(theirs["inception_score_mean"], rel=1e-5)
         assert float(match[2]) == pytest.approx(theirs["inception_score_std"], abs=1e-5)
         assert theirs["inception_score_std"] > 1e-3
