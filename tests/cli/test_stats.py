@@ -133,7 +133,7 @@ class TestConvert:
         out = tmp_path / "ref.npz"
         ended = genmetrics("stats", "convert", built, out, "-m", FD)
         assert (ended.code, ended.out.startswith(f"{out}: moments of efficientnet-lite0.in1k")) == (0, True)
-        assert ended.err.startswith("note: an .npz holds one of them; not in it: feature bank of efficientnet")
+        assert ended.err.startswith("note: a .npz file holds one of them; not in it: feature bank of efficientnet")
         with np.load(out) as arrays:
             assert arrays["mu"].shape == (1280,) and arrays["sigma"].shape == (1280, 1280)
         one, two = (
@@ -168,6 +168,24 @@ class TestConvert:
             )
             command = ("eval", two_sets[0], "--ref", tmp_path / name, "-m", metrics, *LITE, "--json", "--quiet")
             assert len(values(genmetrics(*command).out)) == len(metrics.split(","))
+
+    def test_a_pth_for_vq(self, genmetrics, two_sets, inception_weights, tmp_path):
+        path, weights = tmp_path / "val.pth", ("--weights", inception_weights)
+        ended = genmetrics("stats", "build", two_sets[1], "-o", path, *weights, "--device", "cpu", "--quiet")
+        assert (
+            ended.out.splitlines()[1]
+            == f"use it with: genmetrics eval GEN --ref {path} -m fid_pytorch --weights {weights[1]}"
+        )
+        assert genmetrics("stats", "convert", path, tmp_path / "val.safetensors").code == 0
+        ended = genmetrics(
+            "stats", "convert", tmp_path / "val.safetensors", tmp_path / "again.pth", "-m", "fid_pytorch"
+        )
+        assert (ended.code, ended.out) == (
+            0,
+            f"{tmp_path / 'again.pth'}: moments of inception-v3.tf2015/2048/torch-bilinear-299\n",
+        )
+        ended = genmetrics("stats", "build", two_sets[1], "-o", path, "-m", "fid")
+        assert (ended.code, "holds no mean and covariance as todd makes them" in ended.err) == (2, True)
 
     def test_a_metric_of_one_set_is_asked_for_of_the_file(self, genmetrics, two_sets, tmp_path):
         path = tmp_path / "a.safetensors"

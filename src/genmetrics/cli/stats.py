@@ -28,7 +28,7 @@ stats_app = typer.Typer(
 Output = Annotated[
     Path,
     typer.Option(
-        "-o", "--output", metavar="FILE", help="The file: .safetensors, or .npz for other tools.", show_default=False
+        "-o", "--output", metavar="FILE", help=".safetensors, or .npz or .pth for other tools.", show_default=False
     ),
 ]
 _INDENT = 14
@@ -51,7 +51,7 @@ def build_command(
             "-m",
             "--metrics",
             metavar="ID,ID",
-            help="The metrics that will be asked for. [default: fid,kid; of an .npz those of the two that it can hold]",
+            help="The metrics that will be asked for. [default: fid,kid, as far as FILE holds them; .pth: fid_pytorch]",
             show_default=False,
         ),
     ] = None,
@@ -106,7 +106,7 @@ def build_command(
             from genmetrics.engine.evaluate import compute_stats
             from genmetrics.engine.options import RayOptions
             from genmetrics.files import check_writable
-            from genmetrics.stats.formats import check_can_hold, check_name, holds_moments_alone, save_as
+            from genmetrics.stats.formats import check_can_hold, check_name, save_as, usual_metrics
 
             check_name(output)
             if error_bars != "off" and holds_moments_alone(output):
@@ -116,7 +116,7 @@ def build_command(
                 )
             if first:
                 check_writable(output)
-            metrics = metrics or ("fid" if holds_moments_alone(output) else "fid,kid")
+            metrics = metrics or usual_metrics(output)
             cut = options.parse_shard(shard)
             check_can_hold(output, needs_in_file(metrics, extractor, crop))
             with showing_progress(quiet or not first) as progress:
@@ -217,7 +217,7 @@ def show_command(
 @stats_app.command("convert")
 def convert_command(
     given: Annotated[Path, typer.Argument(metavar="IN", help="A statistics file of any format.", show_default=False)],
-    output: Annotated[Path, typer.Argument(metavar="OUT", help="A .safetensors or .npz file.", show_default=False)],
+    output: Annotated[Path, typer.Argument(metavar="OUT", help=".safetensors, .npz or .pth.", show_default=False)],
     protocol: Annotated[
         str | None,
         typer.Option(
@@ -240,7 +240,7 @@ def convert_command(
             "-m",
             "--metric",
             metavar="ID",
-            help="Whose statistics to write to an .npz, where IN holds several.",
+            help="Whose statistics to write to an .npz or .pth, where IN holds several.",
             show_default=False,
         ),
     ] = None,
@@ -264,7 +264,7 @@ def convert_command(
         print(f"{output}: {', '.join(describe_need(need) for need in written)}")
         lost = [describe_need(need) for need in stats.accumulators if need not in written]
         if lost:
-            say(f"note: an .npz holds one of them; not in it: {', '.join(lost)}")
+            say(f"note: a {output.suffix} file holds one of them; not in it: {', '.join(lost)}")
 
 
 def _lines(described: Description) -> list[tuple[str, str]]:

@@ -6,6 +6,7 @@ import io
 import pickletools
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -15,6 +16,7 @@ import torch
 
 from genmetrics.accumulators.moments import Moments
 from genmetrics.errors import OutputError, StatisticsError, UsageError
+from genmetrics.stats.formats import check_can_hold, save_as
 from genmetrics.stats.formats.todd import RECORD, save_todd, write_todd
 from genmetrics.stats.stats import Stats
 from genmetrics.types import ExtractorRecord, Need, SideRecord
@@ -94,6 +96,42 @@ def test_what_it_is_of_is_read_back(tmp_path: Path) -> None:
     assert list(stats.accumulators) == [NEED]
     assert stats.side == SideRecord("val/", "folder", 8, "cd" * 32, stats_file=str(tmp_path / "x.pth"))
     assert stats.extractors == some_stats().extractors
+
+
+class TestSaveAs:
+    """By the ending of the name, as ``genmetrics stats build`` and ``stats convert`` write."""
+
+    def test_the_one_that_can_be_meant(self, tmp_path: Path) -> None:
+        stats = some_stats(12)
+        tf1 = replace(NEED, preprocess="tf1-bilinear-299")
+        both = replace(stats, accumulators={**stats.accumulators, tf1: stats.get(NEED)})
+        save_as(both, tmp_path / "x.pth")
+        assert list(Stats.load(tmp_path / "x.pth").accumulators) == [NEED]
+
+    def test_several(self, tmp_path: Path) -> None:
+        stats = some_stats(12)
+        plain = replace(NEED, preprocess="torch-bilinear-299")
+        both = replace(stats, accumulators={**stats.accumulators, plain: stats.get(NEED)})
+        with pytest.raises(UsageError, match="of 2 kinds"):
+            save_as(both, tmp_path / "x.pth")
+        save_as(both, tmp_path / "x.pth", plain)
+        assert list(Stats.load(tmp_path / "x.pth").accumulators) == [plain]
+
+    @pytest.mark.parametrize(
+        "other", [{"preprocess": "tf1-bilinear-299"}, {"feature": "64"}, {"extractor": "efficientnet-lite0.in1k"}]
+    )
+    def test_what_todd_would_take_for_something_else(self, other: dict[str, str], tmp_path: Path) -> None:
+        need = replace(NEED, **other)
+        stats = some_stats(12)
+        stats = replace(stats, accumulators={need: stats.get(NEED)})
+        with pytest.raises(StatisticsError, match=r"holds no mean and covariance as todd .* -m fid_pytorch`"):
+            save_as(stats, tmp_path / "x.pth")
+        with pytest.raises(StatisticsError, match=r"whoever reads it takes it for .* write '.*x.npz', or choose fid_"):
+            save_as(stats, tmp_path / "x.pth", need)
+        with pytest.raises(StatisticsError, match="holds no mean and covariance as todd"):
+            check_can_hold(tmp_path / "x.pth", [need])
+        check_can_hold(tmp_path / "x.pth", [NEED])
+        assert not (tmp_path / "x.pth").exists()
 
 
 def test_equal_statistics_are_equal_files(tmp_path: Path) -> None:

@@ -190,8 +190,8 @@ class TestSaveAs:
             save_as(make(FID_64), tmp_path / name)
         assert str(caught.value) == (
             f"statistics file '{tmp_path / name}': expected a name ending in .safetensors (everything, to be read by "
-            "genmetrics), .npz (mean and covariance, to be read by pytorch-fid, clean-fid and others) or _kid.npz "
-            "(features, to be read by clean-fid)"
+            "genmetrics), .npz (mean and covariance, to be read by pytorch-fid, clean-fid and others), _kid.npz "
+            "(features, to be read by clean-fid) or .pth (mean and covariance, to be read by todd and vq.fid)"
         )
         assert list(tmp_path.iterdir()) == []
 

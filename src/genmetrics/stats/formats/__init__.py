@@ -25,10 +25,10 @@ __all__ = [
     "check_can_hold",
     "check_name",
     "holds_images",
-    "holds_moments_alone",
     "is_statistics",
     "load_stats",
     "save_as",
+    "usual_metrics",
     "write_npz",
 ]
 
@@ -59,11 +59,11 @@ def load_stats(path: str | Path) -> Stats:
 
 def check_name(path: Path) -> None:
     """Raise a ``UsageError`` if no statistics can be written under a name of that ending."""
-    if path.suffix not in (".safetensors", ".npz"):
+    if path.suffix not in (".safetensors", ".npz", ".pth"):
         raise UsageError(
             f"statistics file '{path}': expected a name ending in .safetensors (everything, to be read by "
-            "genmetrics), .npz (mean and covariance, to be read by pytorch-fid, clean-fid and others) or _kid.npz "
-            "(features, to be read by clean-fid)"
+            "genmetrics), .npz (mean and covariance, to be read by pytorch-fid, clean-fid and others), _kid.npz "
+            "(features, to be read by clean-fid) or .pth (mean and covariance, to be read by todd and vq.fid)"
         )
 
 
@@ -74,11 +74,11 @@ def check_can_hold(path: Path, needs: Sequence[Need]) -> None:
     write.check_can_hold(path, needs)
 
 
-def holds_moments_alone(path: Path) -> bool:
-    """Whether a file of that name holds a mean and covariance alone; see ``write.holds_moments_alone``."""
+def usual_metrics(path: Path) -> str:
+    """For which metrics a file of that name is made, if nothing is said; see ``write.usual_metrics``."""
     from genmetrics.stats.formats import write
 
-    return write.holds_moments_alone(path)
+    return write.usual_metrics(path)
 
 
 def save_as(stats: Stats, path: str | Path, need: Need | None = None) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import pickle
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -20,16 +21,19 @@ from jaxtyping import Float32, Float64
 from genmetrics.accumulators.moments import Moments
 from genmetrics.errors import UsageError
 from genmetrics.files import write_atomically
+from genmetrics.stats.formats.build import inception
 from genmetrics.stats.formats.checks import FileChecks
 from genmetrics.stats.formats.objects import TODD_STATISTICS, ToddStatistics
 from genmetrics.stats.formats.own_npz import METADATA, metadata_of, stats_of_own_npz
 from genmetrics.stats.stats import Stats
 from genmetrics.types import Need
 
-__all__ = ["RECORD", "save_todd", "stats_of_own_todd", "write_todd"]
+__all__ = ["RECORD", "is_todds", "save_todd", "stats_of_own_todd", "write_todd"]
 
 #: The member of the archive that holds our record.
 RECORD = "genmetrics.json"
+#: How todd brings images to its network.
+PREPROCESS = "torch-bilinear-299"
 
 #: What every NumPy from 1.24 on finds an array's rebuilding function under; NumPy 2 has it elsewhere and keeps this.
 _ARRAYS = ("numpy.core.multiarray", "_reconstruct")
@@ -58,6 +62,13 @@ class _Pickler(_PythonPickler):  # type: ignore[misc]
         module, qualified = found
         self.write(pickle.GLOBAL + f"{module}\n{qualified}\n".encode("ascii"))
         self.memoize(obj)
+
+
+def is_todds(need: Need) -> bool:
+    """Whether statistics are of what a reader of such a file takes them for, whatever crop the images had before."""
+    return need == replace(inception("2048", "moments", PREPROCESS), preprocess=need.preprocess) and (
+        need.preprocess.rpartition("+")[2] == PREPROCESS
+    )
 
 
 def save_todd(stats: Stats, path: Path, need: Need) -> None:

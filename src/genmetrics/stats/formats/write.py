@@ -15,12 +15,15 @@ from genmetrics.errors import StatisticsError, UsageError
 from genmetrics.files import write_atomically
 from genmetrics.stats.formats import check_name
 from genmetrics.stats.formats.own_npz import METADATA, metadata_of
+from genmetrics.stats.formats.todd import is_todds, save_todd
 from genmetrics.stats.stats import Stats, describe_need
 from genmetrics.types import Need, same_features
 
-__all__ = ["check_can_hold", "holds_moments_alone", "save_as", "write_npz"]
+__all__ = ["check_can_hold", "save_as", "usual_metrics", "write_npz"]
 
 _KID_ENDING = "_kid.npz"
+#: Files that hold one kind of statistics, of one network and layer.
+_ONE_KIND = (".npz", ".pth")
 
 
 def save_as(stats: Stats, path: str | Path, need: Need | None = None) -> None:
@@ -28,8 +31,9 @@ def save_as(stats: Stats, path: str | Path, need: Need | None = None) -> None:
 
     Args:
         stats: the statistics.
-        path: ``.safetensors`` for everything in our own format, ``.npz`` for what other tools read.
-        need: of which feature, where an npz file can hold only one.
+        path: ``.safetensors`` for everything in our own format, ``.npz`` for what other tools read, ``.pth`` for what
+            todd and vq.fid read.
+        need: of which feature, where a file can hold only one.
 
     Raises:
         UsageError: if the name ends in anything else.
@@ -38,6 +42,9 @@ def save_as(stats: Stats, path: str | Path, need: Need | None = None) -> None:
     check_name(path)
     if path.suffix == ".npz":
         write_npz(stats, path, need)
+    elif path.suffix == ".pth":
+        chosen = _chosen(tuple(stats.accumulators), path, stats.name) if need is None else _of_todd(need, path)
+        save_todd(stats, path, chosen)
     else:
         stats.save(path)
 
@@ -91,7 +98,7 @@ def check_can_hold(path: Path, needs: Sequence[Need]) -> None:
         StatisticsError: if it holds another kind.
         UsageError: if it holds one of a kind, and there are several.
     """
-    if path.suffix != ".npz":
+    if path.suffix not in _ONE_KIND:
         return
     chosen = _chosen(needs, path, "what was asked for")
 
@@ -108,9 +115,11 @@ def check_can_hold(path: Path, needs: Sequence[Need]) -> None:
         )
 
 
-def holds_moments_alone(path: Path) -> bool:
-    """Whether a file of that name holds a mean and covariance and nothing else."""
-    return path.suffix == ".npz" and _kind(path) == "moments"
+def usual_metrics(path: Path) -> str:
+    """For which metrics a file of that name is made, if nothing is said: as many of FID and KID as it can hold."""
+    if path.suffix == ".pth":
+        return "fid_pytorch"
+    return "fid" if path.suffix == ".npz" and _kind(path) == "moments" else "fid,kid"
 
 
 def _kind(path: Path) -> str:
@@ -126,6 +135,9 @@ def _chosen(needs: Sequence[Need], path: Path, name: str) -> Need:
         dict.fromkeys(replace(need, accumulator=kind) for need in needs if (need.accumulator, need.options) in kinds)
     )
     what, metric = ("features", "kid") if kind == "feature_bank" else ("mean and covariance", "fid")
+    if path.suffix == ".pth":
+        found = [need for need in found if is_todds(need)]
+        what, metric = "mean and covariance as todd makes them", "fid_pytorch"
     if not found:
         held = ", ".join(describe_need(need) for need in needs) or "nothing"
         raise StatisticsError(
@@ -139,3 +151,14 @@ def _chosen(needs: Sequence[Need], path: Path, name: str) -> Need:
             "which holds them all, and choose with `genmetrics stats convert IN OUT -m METRIC`"
         )
     return found[0]
+
+
+def _of_todd(need: Need, path: Path) -> Need:
+    """A need that was chosen, as a ``.pth`` can meet it."""
+    chosen = replace(need, accumulator="moments", options=())
+    if not is_todds(chosen):
+        raise StatisticsError(
+            f"'{path}' is to hold {describe_need(chosen)}, and whoever reads it takes it for inception-v3.tf2015/2048/"
+            f"torch-bilinear-299, as todd and vq.fid make it; write '{path.with_suffix('.npz')}', or choose fid_pytorch"
+        )
+    return chosen
