@@ -109,7 +109,7 @@ def build_command(
             from genmetrics.stats.formats import check_can_hold, check_name, save_as, usual_metrics
 
             check_name(output)
-            if error_bars != "off" and holds_moments_alone(output):
+            if error_bars != "off" and output.suffix.lower() != ".safetensors":
                 raise UsageError(
                     f"'{output}' cannot hold what error bars take, which '--error-bars {error_bars}' asks for; give a "
                     "name ending in .safetensors, or leave the option out"
