@@ -110,11 +110,13 @@ class TestClip:
         assert ours.dtype == np.uint8
 
     @pytest.mark.filterwarnings("ignore:no more images:genmetrics.errors.GenmetricsWarning")
-    def test_distance(self, found_weights, image_folder, exact):
+    def test_distance(self, found_weights, image_folder, exact, monkeypatch):
         """By the engine, and by the functions one after another."""
         folders = image_folder(3, 64, 64, seed=1, warmth=1.0), image_folder(4, 97, 60, seed=2)
         network = clip_features.CLIP_fx("ViT-B/32", device="cpu")
         assert network.name == "clip_vit_b_32" and network.info.id == "clip_fid"
+        # The one that is made for the model's name, without loading it again.
+        monkeypatch.setattr(clip_features, "CLIP_fx", lambda device: network)
         options = {"device": "cpu", "verbose": False, "num_workers": 0}
         ours = fid.compute_fid(*folders, model_name="clip_vit_b_32", **options)
         feats = [
