@@ -40,7 +40,7 @@ def exact(real: torch.Tensor, fake: torch.Tensor) -> float:
 
 @pytest.fixture(scope="module")
 def sets(images):
-    return images(9, 1), images(8, 2, warmth=1.0)
+    return images(5, 1), images(4, 2, warmth=1.0)
 
 
 class TestInception:
@@ -73,7 +73,7 @@ class TestInception:
 
     @pytest.mark.parametrize("feature", [192, 768, 2048])
     def test_other_layers(self, original, ours, inception_weights, sets, feature):
-        real, fake = sets[0][:3], sets[1][:3]
+        real, fake = sets[0][:2], sets[1][:2]
         network = original.Network("x", [str(feature)], str(inception_weights))
         metric = ours.FrechetInceptionDistance(feature, feature_extractor_weights_path=inception_weights)
         assert float(fed(metric, real, fake).compute()) == pytest.approx(exact(network(real), network(fake)), rel=2e-5)
@@ -94,7 +94,7 @@ class TestInception:
     def test_set_dtype(self, original, ours, inception_weights, sets):
         """The network in float64, and the result of that type; torchmetrics resizes in it too."""
         arguments = {"feature": 64, "feature_extractor_weights_path": str(inception_weights)}
-        real, fake = sets[0][:4], sets[1][:4]
+        real, fake = sets[0][:3], sets[1][:3]
         found, theirs = (
             fed(side.FrechetInceptionDistance(**arguments).set_dtype(torch.float64), real, fake)
             for side in (ours, original)
@@ -133,14 +133,15 @@ class TestModules:
             num_features = 3
 
             def forward(self, values):
-                return values + 1e7
+                return values + 1e8
 
-        real, fake = torch.randn(50, 3, dtype=torch.float64), torch.randn(50, 3, dtype=torch.float64) + 0.1
+        noise = torch.Generator().manual_seed(0)
+        real, fake = torch.randn(2, 50, 3, dtype=torch.float64, generator=noise) + torch.tensor([0, 0.1])[:, None, None]
         found, theirs = (
             float(fed(side.FrechetInceptionDistance(Far()), real, fake).compute()) for side in (ours, original)
         )
         assert found == pytest.approx(exact(real, fake), rel=1e-6)
-        assert theirs != pytest.approx(exact(real, fake), rel=1e-2)
+        assert not abs(theirs - exact(real, fake)) < 0.1 * exact(real, fake)
 
     @pytest.mark.parametrize("told", [27, torch.tensor(27)])
     def test_num_features(self, ours, images, told):

@@ -41,8 +41,8 @@ def sets(images):
 class TestInception:
     @pytest.mark.parametrize("feature", [64, "logits_unbiased"])
     def test_the_number_is_torchmetrics(self, original, ours, inception_weights, images, feature):
-        real, fake = images(5, 1), images(4, 2, warmth=1.0)
-        arguments = {"feature": feature, "subsets": 5, "subset_size": 3}
+        real, fake = images(3, 1), images(3, 2, warmth=1.0)
+        arguments = {"feature": feature, "subsets": 5, "subset_size": 2}
         metric = ours.KernelInceptionDistance(**arguments, feature_extractor_weights_path=inception_weights)
         theirs = fed(original.KernelInceptionDistance(**arguments), real, fake)
         fed(metric, real, fake)
