@@ -6,6 +6,8 @@ few images, where torchmetrics' eigenvalues carry noise, and 2e-5 to the exact d
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -320,10 +322,17 @@ class TestWarnings:
         with pytest.warns(GenmetricsWarning, match=text):
             ours.FrechetInceptionDistance(64, feature_extractor_weights_path=inception_weights)
 
-    @pytest.mark.filterwarnings("error::genmetrics.GenmetricsWarning")
     def test_the_published_one_and_modules_give_none(self, ours, inception_weights):
-        ours.FrechetInceptionDistance(64, antialias=False, feature_extractor_weights_path=inception_weights)
-        ours.FrechetInceptionDistance(Colours())
+        """But for weights that are not the published ones."""
+        with pytest.warns(GenmetricsWarning) as caught:
+            ours.FrechetInceptionDistance(64, antialias=False, feature_extractor_weights_path=inception_weights)
+        assert [str(warning.message) for warning in caught] == [
+            f"the weights '{inception_weights}' are not the published ones of Inception: the number of "
+            "FrechetInceptionDistance is comparable with others of these weights alone"
+        ]
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            ours.FrechetInceptionDistance(Colours())
 
     def test_few_images(self, ours, images):
         metric = fed(ours.FrechetInceptionDistance(Colours()), images(5, 1), images(30, 2))

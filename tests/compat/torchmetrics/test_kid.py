@@ -135,6 +135,15 @@ def test_set_dtype(original, ours, inception_weights, images):
     assert found == pytest.approx(expected, rel=1e-3, abs=1e-9) and found != expected
 
 
+def test_a_group_of_one_process_draws_as_one_without(ours, sets):
+    options = {"distributed_available_fn": lambda: True, "dist_sync_fn": lambda values, group=None: [values]}
+    expected = seeded(fed(ours.KernelInceptionDistance(Colours(), **SMALL), *sets))
+    assert seeded(fed(ours.KernelInceptionDistance(Colours(), **SMALL, **options), *sets)) == expected
+    options["dist_sync_fn"] = lambda values, group=None: [values, values[:0] if values.ndim == 2 else values]
+    other = fed(ours.KernelInceptionDistance(Colours(), **SMALL, **options), *sets)
+    assert seeded(other) != expected
+
+
 def test_mixed_types_of_features_are_one(ours, sets):
     """Before and after ``set_dtype``."""
     real, fake = sets
