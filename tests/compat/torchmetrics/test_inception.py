@@ -33,9 +33,9 @@ def seeded(metric, seed=11):
 
 @pytest.mark.parametrize(("feature", "normalize"), [("logits_unbiased", False), (64, True)])
 def test_inception(original, ours, inception_weights, images, feature, normalize):
-    batch = images(7, 1)
-    metric = ours.InceptionScore(feature, 3, normalize, feature_extractor_weights_path=inception_weights)
-    theirs = original.InceptionScore(feature, 3, normalize)
+    batch = images(3, 1)
+    metric = ours.InceptionScore(feature, 2, normalize, feature_extractor_weights_path=inception_weights)
+    theirs = original.InceptionScore(feature, 2, normalize)
     for side in (metric, theirs):
         fed(side, batch / 255 if normalize else batch)
     assert seeded(metric) == pytest.approx(seeded(theirs), rel=1e-5, abs=1e-6)
@@ -43,10 +43,10 @@ def test_inception(original, ours, inception_weights, images, feature, normalize
 
 
 def test_the_published_resize(original, ours, inception_weights, images):
-    batch = images(4, 1)
-    arguments = {"splits": 1, "feature_extractor_weights_path": inception_weights}
+    batch = images(3, 1)
+    arguments = {"feature": 64, "splits": 1, "feature_extractor_weights_path": inception_weights}
     plain = fed(ours.InceptionScore(**arguments, antialias=False), batch)
-    theirs = original.InceptionScore(splits=1)
+    theirs = original.InceptionScore(64, splits=1)
     theirs.inception.use_antialias = False
     with pytest.warns(UserWarning, match="degrees of freedom"):
         expected = float(fed(theirs, batch).compute()[0])

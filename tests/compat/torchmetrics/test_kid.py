@@ -41,8 +41,8 @@ def sets(images):
 class TestInception:
     @pytest.mark.parametrize("feature", [64, "logits_unbiased"])
     def test_the_number_is_torchmetrics(self, original, ours, inception_weights, images, feature):
-        real, fake = images(5, 1), images(4, 2, warmth=1.0)
-        arguments = {"feature": feature, "subsets": 5, "subset_size": 3}
+        real, fake = images(3, 1), images(3, 2, warmth=1.0)
+        arguments = {"feature": feature, "subsets": 5, "subset_size": 2}
         metric = ours.KernelInceptionDistance(**arguments, feature_extractor_weights_path=inception_weights)
         theirs = fed(original.KernelInceptionDistance(**arguments), real, fake)
         fed(metric, real, fake)
@@ -133,6 +133,15 @@ def test_set_dtype(original, ours, inception_weights, images):
     found = seeded(fed(metric, real, fake))
     assert metric.compute()[0].dtype == torch.float64
     assert found == pytest.approx(expected, rel=1e-3, abs=1e-9) and found != expected
+
+
+def test_a_group_of_one_process_draws_as_one_without(ours, sets):
+    options = {"distributed_available_fn": lambda: True, "dist_sync_fn": lambda values, group=None: [values]}
+    expected = seeded(fed(ours.KernelInceptionDistance(Colours(), **SMALL), *sets))
+    assert seeded(fed(ours.KernelInceptionDistance(Colours(), **SMALL, **options), *sets)) == expected
+    options["dist_sync_fn"] = lambda values, group=None: [values, values[:0] if values.ndim == 2 else values]
+    other = fed(ours.KernelInceptionDistance(Colours(), **SMALL, **options), *sets)
+    assert seeded(other) != expected
 
 
 def test_mixed_types_of_features_are_one(ours, sets):

@@ -50,20 +50,19 @@ def alone() -> dict[str, list[float]]:
 
 
 @pytest.mark.parametrize("share", SHARES)
-@pytest.mark.parametrize("name", ["fid", "fid of few", "mifid", "isc"])
+@pytest.mark.parametrize("name", ["fid", "fid of few", "kid", "mifid", "isc"])
 def test_the_number_is_that_of_one_process(found, alone, name, share):
     for rank in found:
-        assert rank[f"{name}, {share}"] == pytest.approx(alone[name], rel=1e-9, nan_ok=True)
+        assert rank[f"{name}, {share}"] == pytest.approx(alone[name], rel=1e-9, abs=1e-12, nan_ok=True)
 
 
 @pytest.mark.parametrize("share", SHARES)
-@pytest.mark.parametrize("name", ["kid of draws", "isc of draws", "kid"])
-def test_draws_are_the_same_everywhere(found, alone, name, share):
+@pytest.mark.parametrize("name", ["kid of draws", "isc of draws"])
+def test_draws_are_the_same_everywhere(found, name, share):
     """Every rank had another seed."""
     first = found[0][f"{name}, {share}"]
     for rank in found[1:]:
         assert rank[f"{name}, {share}"] == first
-    assert first[0] == pytest.approx(alone[name][0], rel=0.9, abs=0.05)
 
 
 def test_the_draws_come_from_the_first_ranks_generator(found):
@@ -89,7 +88,7 @@ def test_torchmetrics_ranks_have_unlike_numbers(found):
 def test_a_collection_that_keeps_the_real_images(found, alone):
     for rank in found:
         assert rank["collection"]["fid"] == pytest.approx(alone["fid"], rel=1e-9)
-        assert rank["collection"]["kid"] == found[0]["collection"]["kid"]
+        assert rank["collection"]["kid"] == pytest.approx(alone["kid"], rel=1e-9, abs=1e-12)
 
 
 def test_synchronising_on_each_step_and_by_hand(found, alone):

@@ -87,9 +87,13 @@ class ImageMetric(Metric):
             raise ArgumentTypeError(f"feature is {feature!r}, expected one of {self._choices} or a torch.nn.Module")
         if feature not in self.layers:
             raise UsageError(f"feature is {feature!r}, expected one of {self._choices} or a torch.nn.Module")
-        self.inception = NoTrainInceptionV3(
-            "inception-v3-compat", [str(feature)], feature_extractor_weights_path, antialias
-        )
+        network = NoTrainInceptionV3("inception-v3-compat", [str(feature)], feature_extractor_weights_path, antialias)
+        self.inception = network
+        if not network.weights.official:
+            warn(
+                f"the weights '{network.weights.path}' are not the published ones of Inception: the number of "
+                f"{type(self).__name__} is comparable with others of these weights alone"
+            )
         if antialias:
             warn(
                 f"{type(self).__name__} resizes images with antialiasing, torchmetrics' default since 1.8: the number "

@@ -15,6 +15,7 @@ from genmetrics.extractors.backends.base import Backend
 from genmetrics.extractors.backends.choose import backend_name, make_backend
 from genmetrics.extractors.base import load_extractor
 from genmetrics.extractors.inception_v3 import InceptionV3
+from genmetrics.extractors.weights import WeightsFile
 from genmetrics.precision import computing_at
 from genmetrics.preprocess.spec import get_preprocess
 from genmetrics.registry import did_you_mean
@@ -37,6 +38,7 @@ class NoTrainInceptionV3(nn.Module):
         features_list: the outputs; ``forward`` gives the first.
         use_antialias: whether images are resized bilinearly with antialiasing (torchmetrics' default), and not as the
             2015 graph does it (every published FID).
+        weights: the file that the weights were read from.
 
     Matches: torchmetrics 1.9.0's network, features to 2e-5 relative; tests/compat/torchmetrics/test_network.py.
     """
@@ -69,7 +71,7 @@ class NoTrainInceptionV3(nn.Module):
         for feature in self.features_list or [""]:
             if feature not in _FEATURES:
                 raise UsageError(f"Inception has no output {feature!r}; {did_you_mean(feature, list(_FEATURES))}")
-        network = _read(feature_extractor_weights_path)
+        network, self.weights = _read(feature_extractor_weights_path)
         for child, module in network.named_children():
             self.add_module(child, module)
         # Not as a child: its own children are ours already.
@@ -146,10 +148,11 @@ class NoTrainInceptionV3(nn.Module):
         return {**self.__dict__, "_backend": None}
 
 
-def _read(path: str | Path | None) -> InceptionV3:
+def _read(path: str | Path | None) -> tuple[InceptionV3, WeightsFile]:
     try:
-        network = load_extractor(_EXTRACTOR, None if path is None else Path(path)).network
+        extractor = load_extractor(_EXTRACTOR, None if path is None else Path(path))
     except MissingWeightsError as error:
         raise MissingWeightsError(f"{error}\n  here: feature_extractor_weights_path='PATH'") from error
+    network = extractor.network
     assert isinstance(network, InceptionV3)
-    return network
+    return network, extractor.weights

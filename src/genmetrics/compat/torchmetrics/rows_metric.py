@@ -25,7 +25,7 @@ class RowsMetric(ImageMetric):
 
     row_states: ClassVar[tuple[str, ...]]
 
-    _shared_seed: int = 0
+    _shared_seed: int | None = None
 
     def _add_row_states(self) -> None:
         for name in self.row_states:
@@ -50,8 +50,12 @@ class RowsMetric(ImageMetric):
         gather: Gather = dist_sync_fn or gather_all_tensors
         if should_sync and not self._is_synced and callable(available) and available():
             rows = [joined(getattr(self, name)) for name in self.row_states]
+            before = torch.get_rng_state()
             told = gather(header(rows, self.device), group=process_group or self.process_group)
             self._shared_seed, types = agreed(told)
+            if len(told) == 1:  # a group of one process draws as a process without a group
+                self._shared_seed = None
+                torch.set_rng_state(before)
             for name, values, dtype in zip(self.row_states, rows, types, strict=True):
                 setattr(self, name, [values.to(dtype)])
             gather = gathering_on(self.device, gather)
@@ -59,7 +63,9 @@ class RowsMetric(ImageMetric):
 
     def _draws(self) -> torch.Generator | None:
         """What random choices come from: torch's own generator, and on several processes one that all have alike."""
-        return torch.Generator("cpu").manual_seed(self._shared_seed) if self._is_synced else None
+        if not self._is_synced or self._shared_seed is None:
+            return None
+        return torch.Generator("cpu").manual_seed(self._shared_seed)
 
     def _rows(self, name: str) -> Tensor:
         """All rows of a list.

@@ -47,7 +47,7 @@ class MemorizationInformedFrechetInceptionDistance(TwoSetMetric, RowsMetric):
         ArgumentTypeError: (a TypeError) if ``feature`` is of another type.
         WeightsError: if the weights are missing, damaged or refused.
 
-    Matches: torchmetrics 1.9.0 to 1e-4 relative at full rank; tests/compat/torchmetrics/test_mifid.py.
+    Matches: torchmetrics 1.9.0 to 1e-6 relative at full rank; tests/compat/torchmetrics/test_mifid.py.
     """
 
     higher_is_better: bool | None = False
