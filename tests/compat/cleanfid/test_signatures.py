@@ -13,6 +13,7 @@ import torch
 from support.peers import import_peer
 
 MODULES = {
+    "inception_pytorch": ("InceptionV3", "fid_inception_v3"),
     "fid": (
         "compute_fid",
         "compute_kid",
