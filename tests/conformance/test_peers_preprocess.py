@@ -173,5 +173,12 @@ def test_its_rival_is_told_apart(name, smooth_images) -> None:
 
 
 def test_every_preprocessing_that_is_a_peers_is_here() -> None:
-    elsewhere = {"tf1-bilinear-299", "torch-bilinear-299", "crop875-bicubic-224", "native-sym", "native-255"}
+    elsewhere = {
+        "tf1-bilinear-299",
+        "torch-bilinear-299",
+        "torch-bilinear-antialias-299",  # tests/compat/torchmetrics
+        "crop875-bicubic-224",
+        "native-sym",
+        "native-255",
+    }
     assert CASES.keys() | elsewhere == BUILT_IN

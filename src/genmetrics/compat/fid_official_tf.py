@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float32, Float64
 
 from genmetrics.compat.commands import running, say
-from genmetrics.compat.is_fid_pytorch.distance import calculate_frechet_distance
+from genmetrics.compat.frechet import calculate_frechet_distance
 from genmetrics.compat.official_tf.fid import device_of, fid_report
 from genmetrics.compat.official_tf.folder import tell_of_the_last_batch, told_batch_size
 from genmetrics.compat.official_tf.graph import EXTRACTOR, InceptionGraph, graph_of, model_file

@@ -7,10 +7,10 @@ from typing import NoReturn
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
 
 from genmetrics.accumulators.feature_bank import FeatureBank
 from genmetrics.accumulators.moments import Moments
+from genmetrics.compat.frechet import Values, given_floats, given_moments
 from genmetrics.errors import GenmetricsWarning, StatisticsError, UsageError
 from genmetrics.metrics.base import require_samples
 from genmetrics.metrics.frechet import few_samples, moments_of_rows
@@ -20,15 +20,12 @@ from genmetrics.stats.formats.checks import FileChecks
 
 __all__ = ["DEFAULT_SEED", "fid_from_feats", "frechet_distance", "kernel_distance", "moments_distance"]
 
-#: An array or what one can be made of, or a number.
-Numbers = ArrayLike | float
-
 #: Of the draws of KID's subsets, unless another is given: genmetrics' own.
 DEFAULT_SEED = 2020
 _CPU = torch.device("cpu")
 
 
-def frechet_distance(mu1: Numbers, sigma1: Numbers, mu2: Numbers, sigma2: Numbers, eps: float = 1e-6) -> float:
+def frechet_distance(mu1: Values, sigma1: Values, mu2: Values, sigma2: Values, eps: float = 1e-6) -> float:
     """|mu1 - mu2|² + tr(sigma1 + sigma2 - 2 (sigma1 sigma2)^½), in float64 and without a matrix square root.
 
     Args:
@@ -41,7 +38,9 @@ def frechet_distance(mu1: Numbers, sigma1: Numbers, mu2: Numbers, sigma2: Number
     Raises:
         StatisticsError: if the sizes differ, or a matrix is no covariance.
     """
-    return moments_distance(_moments(mu1, sigma1, "1"), _moments(mu2, sigma2, "2"))
+    name = "frechet_distance"
+    first, second = given_moments(mu1, sigma1, name, "1"), given_moments(mu2, sigma2, name, "2")
+    return moments_distance(first, second)
 
 
 def fid_from_feats(feats1: np.ndarray, feats2: np.ndarray) -> float:
@@ -122,15 +121,5 @@ class _ArgumentChecks(FileChecks):
         raise StatisticsError(message)
 
 
-def _moments(mu: Numbers, sigma: Numbers, number: str) -> Moments:
-    mean, covariance = np.atleast_1d(_floats(mu)), np.atleast_2d(_floats(sigma))
-    return _ArgumentChecks("").moments(mean, covariance, None, (f"mu{number}", f"sigma{number}"))
-
-
 def _bank(feats: np.ndarray, number: str) -> FeatureBank:
-    return _ArgumentChecks("").features(_floats(feats), f"feats{number}")
-
-
-def _floats(values: Numbers) -> np.ndarray:
-    array = np.asarray(values)
-    return array.astype(np.float64) if array.dtype.kind in "iub" else array
+    return _ArgumentChecks("").features(given_floats(feats), f"feats{number}")

@@ -5,7 +5,7 @@ The numbers are of torchvision's ImageNet network and compare with no published 
 
 from __future__ import annotations
 
-from genmetrics.compat.is_fid_pytorch.distance import calculate_frechet_distance
+from genmetrics.compat.frechet import calculate_frechet_distance
 from genmetrics.compat.is_fid_pytorch.reference import read_stats_file
 from genmetrics.compat.is_fid_pytorch.score_model import IgnoreLabelDataset, ScoreModel
 

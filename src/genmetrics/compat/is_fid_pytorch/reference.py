@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from genmetrics.accumulators.moments import Moments
-from genmetrics.compat.is_fid_pytorch.distance import Values, given_moments
+from genmetrics.compat.frechet import Values, given_moments
 from genmetrics.errors import GenmetricsWarning, StatisticsError, UsageError
 from genmetrics.stats.stats import Stats
 from genmetrics.types import UNKNOWN, Need

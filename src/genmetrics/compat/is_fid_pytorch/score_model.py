@@ -17,7 +17,7 @@ from genmetrics.accumulators.feature_bank import FeatureBank
 from genmetrics.accumulators.moments import Moments
 from genmetrics.cli.progress import showing_progress
 from genmetrics.compat.commands import say
-from genmetrics.compat.is_fid_pytorch.distance import Values
+from genmetrics.compat.frechet import Values
 from genmetrics.compat.is_fid_pytorch.inception_score import EqualSplits, divergences_of_each
 from genmetrics.compat.is_fid_pytorch.network import SharedNetwork, devices_to_use
 from genmetrics.compat.is_fid_pytorch.reference import EXTRACTOR, given_reference, reference_in

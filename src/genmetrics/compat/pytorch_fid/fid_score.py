@@ -10,13 +10,13 @@ from jaxtyping import Float64
 from torch import nn
 
 from genmetrics.compat.commands import running
+from genmetrics.compat.frechet import calculate_frechet_distance
 from genmetrics.compat.pytorch_fid.activations import (
     Device,
     ImagePathDataset,
     calculate_activation_statistics,
     get_activations,
 )
-from genmetrics.compat.pytorch_fid.distance import calculate_frechet_distance
 from genmetrics.compat.pytorch_fid.inception import InceptionV3
 from genmetrics.compat.pytorch_fid.runs import calculate_fid_given_paths, save_fid_stats
 from genmetrics.compat.pytorch_fid.sides import IMAGE_EXTENSIONS, moments_of, open_side

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 from torch import Tensor
@@ -13,10 +13,10 @@ from genmetrics.errors import StatisticsError
 from genmetrics.metrics.frechet import frechet_distance
 from genmetrics.stats.formats.checks import FileChecks
 
-__all__ = ["Values", "calculate_frechet_distance", "given_moments"]
+__all__ = ["Values", "calculate_frechet_distance", "given_floats", "given_moments"]
 
 #: A mean or covariance as scripts have them; a number where there is none, or for one dimension.
-Values = np.ndarray | Tensor | Sequence[Any] | float | int
+Values = np.ndarray | np.generic | Tensor | Sequence[Any] | float | int
 
 
 def calculate_frechet_distance(
@@ -29,13 +29,15 @@ def calculate_frechet_distance(
         sigma1: its covariance (d, d).
         mu2: the other mean.
         sigma2: its covariance.
-        eps: taken so that calls fit, and not needed: the original adds it to both covariances where SciPy finds no
-            finite root of their product.
+        eps: not needed, and taken so that calls fit: the originals add it to both covariances where SciPy finds no
+            finite root of their product. What is computed here is finite for any covariances.
 
     Raises:
-        StatisticsError: if the sizes differ, or a matrix is no covariance.
+        StatisticsError: if the sizes differ, or a matrix is no covariance: NaN, not symmetric, or with a negative
+            eigenvalue that is no rounding error. There the originals say "Imaginary component", or give NaN.
 
-    Matches: SciPy's matrix square root to 1e-6 relative at full rank; tests/compat/is_fid_pytorch/test_functions.py.
+    Matches: pytorch-fid 0.3.0, and SciPy's matrix square root, to 1e-6 relative at full rank;
+    tests/compat/pytorch_fid/test_distance.py.
     """
     del eps
     name = "calculate_frechet_distance"
@@ -59,17 +61,20 @@ def given_moments(mu: Values, sigma: Values, caller: str, number: str = "1") -> 
     Raises:
         StatisticsError: if they do not fit together, or are no mean and covariance.
     """
-    mean, covariance = np.atleast_1d(_floats(mu)), np.atleast_2d(_floats(sigma))
+    mean, covariance = np.atleast_1d(given_floats(mu)), np.atleast_2d(given_floats(sigma))
     return _ArgumentChecks(caller).moments(mean, covariance, None, (f"mu{number}", f"sigma{number}"))
+
+
+def given_floats(values: Values) -> np.ndarray:
+    """An array of floats, of the precision that they have."""
+    array = np.asarray(values)
+    return array.astype(np.float64) if array.dtype.kind in "iub" else array
 
 
 class _ArgumentChecks(FileChecks):
     """The checks of statistics in a file, of arguments."""
 
+    what: ClassVar[str] = "array"
+
     def fail(self, message: str) -> NoReturn:
         raise StatisticsError(f"{self._path}: {message}")
-
-
-def _floats(values: Values) -> np.ndarray:
-    array = np.asarray(values)
-    return array.astype(np.float64) if array.dtype.kind in "iub" else array
