@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from genmetrics.accumulators.moments import Moments
+from genmetrics.compat.frechet import given_moments
 from genmetrics.errors import UsageError
 from genmetrics.metrics.frechet import frechet_distance
 
@@ -55,21 +56,15 @@ def fid_statistics_to_metric(
 
     Raises:
         UsageError: if they are of different widths.
-        StatisticsError: if one is not finite.
+        StatisticsError: if one is no mean and covariance.
     """
-    sides = [_moments(stat) for stat in (stat_1, stat_2)]
-    if sides[0].width != sides[1].width:
-        raise UsageError(f"the statistics are of {sides[0].width} and of {sides[1].width} features; expected the same")
-    value = frechet_distance(sides[0], sides[1])
+    name = "fid_statistics_to_metric"
+    first, second = (
+        given_moments(stat["mu"], stat["sigma"], name, number) for stat, number in ((stat_1, "1"), (stat_2, "2"))
+    )
+    if first.width != second.width:
+        raise UsageError(f"the statistics are of {first.width} and of {second.width} features; expected the same")
+    value = frechet_distance(first, second)
     if verbose:
         print(f"Frechet Inception Distance: {value:.7g}", file=sys.stderr)
     return {KEY_METRIC_FID: value}
-
-
-def _moments(stat: Mapping[str, np.ndarray]) -> Moments:
-    mu, sigma = (torch.from_numpy(np.asarray(stat[name], dtype=np.float64)) for name in ("mu", "sigma"))
-    if mu.ndim != 1 or sigma.shape != (len(mu), len(mu)):
-        raise UsageError(
-            f"mu and sigma have shapes {tuple(mu.shape)} and {tuple(sigma.shape)}; expected (d,) and (d, d)"
-        )
-    return Moments.from_covariance(mu, sigma, None)
