@@ -8,7 +8,11 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from genmetrics.preprocess.resize_torch import resize_torch_bicubic_antialias, resize_torch_bilinear
+from genmetrics.preprocess.resize_torch import (
+    resize_torch_bicubic_antialias,
+    resize_torch_bilinear,
+    resize_torch_bilinear_antialias,
+)
 
 # (source height, width), (target height, width): down, up, both at once, not square.
 SIZES = [
@@ -94,7 +98,19 @@ def test_bilinear_with_aligned_corners_would_be_noticed() -> None:
     assert np.abs(aligned[0].numpy() - half_pixel_bilinear(image, (224, 224))).max() > 1
 
 
-@pytest.mark.parametrize("resize", [resize_torch_bilinear, resize_torch_bicubic_antialias])
+@pytest.mark.parametrize(("source", "target"), SIZES)
+def test_bilinear_with_antialiasing_is_pillows(source: tuple[int, int], target: tuple[int, int]) -> None:
+    image = photo(*source)
+    ours = resize_torch_bilinear_antialias(torch.from_numpy(image)[None], target)[0].numpy()
+    pillows = [Image.fromarray(plane).resize(target[::-1], Image.Resampling.BILINEAR) for plane in image]
+    np.testing.assert_allclose(ours, np.stack([np.asarray(plane) for plane in pillows]), rtol=0, atol=TOLERANCE)
+    if source[0] > 1.3 * target[0]:  # without it, negative control
+        assert np.abs(ours - half_pixel_bilinear(image, target)).max() > 1000 * TOLERANCE
+
+
+@pytest.mark.parametrize(
+    "resize", [resize_torch_bilinear, resize_torch_bilinear_antialias, resize_torch_bicubic_antialias]
+)
 def test_input_is_not_changed(resize) -> None:
     image = torch.from_numpy(photo(50, 40))[None]
     for size in ((50, 40), (20, 60)):

@@ -13,9 +13,34 @@ from genmetrics.accumulators.on_device import LateChecks, is_late
 from genmetrics.errors import StatisticsError
 from genmetrics.linalg import centred_row_factor, covariance_factor, unit_rows
 
-__all__ = ["Moments"]
+__all__ = ["Moments", "fold_rows"]
 
 _BLOCK = 512
+
+
+def fold_rows(
+    mean: Float64[Tensor, " d"], m2: Float64[Tensor, "d d"], num_samples: int, rows: Float64[Tensor, "n d"]
+) -> int:
+    """Chan's update with a batch, in place: its centred rows, and one more for the shift between the means.
+
+    Args:
+        mean: (d,) float64 of the samples so far.
+        m2: (d, d) float64, their centred second moment: the sum of the centred rows' outer products.
+        num_samples: how many they are.
+        rows: (n, d) float64 that are added, at least one, on the same device.
+
+    Returns:
+        How many samples there are now.
+    """
+    batch = rows.shape[0]
+    total = num_samples + batch
+    batch_mean = rows.mean(dim=0)
+    shift = batch_mean - mean
+    weight = (num_samples * batch / total) ** 0.5
+    stacked = torch.cat((rows - batch_mean, (shift * weight)[None]))
+    m2.addmm_(stacked.T, stacked)
+    mean += shift * (batch / total)
+    return total
 
 
 class Moments(Accumulator):
@@ -289,20 +314,11 @@ class Moments(Accumulator):
         self._fold(block)
 
     def _fold(self, rows: Tensor) -> None:
-        """Chan's update with a batch: its centred rows, and one more for the shift between the means."""
+        """Fold a batch in, on the device that the moments are on."""
         assert self._m2 is not None and self._mean is not None
         if rows.device.type == "cuda" and self._m2.device.type == "cpu":  # of a state; the next batches are there, too
             self._m2, self._mean = self._m2.to(rows.device), self._mean.to(rows.device)
-        rows = rows.to(self._m2.device)
-        batch = rows.shape[0]
-        total = self.num_samples + batch
-        batch_mean = rows.mean(dim=0)
-        shift = batch_mean - self._mean
-        weight = (self.num_samples * batch / total) ** 0.5
-        stacked = torch.cat((rows - batch_mean, (shift * weight)[None]))
-        self._m2.addmm_(stacked.T, stacked)
-        self._mean += shift * (batch / total)
-        self.num_samples = total
+        self.num_samples = fold_rows(self._mean, self._m2, self.num_samples, rows.to(self._m2.device))
 
     def _fold_moments(self, part: Moments) -> None:
         if part.num_samples == 0:

@@ -63,13 +63,13 @@ class InceptionV3(nn.Module):
         """Compute the wanted outputs, and no layer beyond the last of them.
 
         Args:
-            inputs: (n, 3, 299, 299) float32 (bfloat16 where the convolutions are), normalised to about -1..1.
+            inputs: (n, 3, 299, 299) float32 (another type where the convolutions are of it), normalised to about -1..1.
             wanted: from ``64 192 768 2048`` (globally average-pooled layers), ``2023`` (seven channels of a
                 17x17 layer, unpooled), ``logits`` and ``logits_unbiased`` (1,008 classes, with and without the
                 bias).
 
         Returns:
-            (n, d) for each wanted output; float32 but under autocast.
+            (n, d) for each wanted output; float32, or float64 where the convolutions are, but under autocast.
         """
         missing = set(wanted)
         found: dict[str, Tensor] = {}
@@ -82,19 +82,24 @@ class InceptionV3(nn.Module):
                         return found
                 x = F.max_pool2d(x, 3, stride=2) if layer == "max" else getattr(self, layer)(x)
             if name in missing or (name == "2048" and missing.intersection(_HEAD)):
-                found[name] = F.adaptive_avg_pool2d(x.float(), 1).flatten(1)
+                found[name] = F.adaptive_avg_pool2d(_exact(x), 1).flatten(1)
             if missing.issubset(found):
                 return found
         pooled = found["2048"]
-        found["logits_unbiased"] = pooled @ self.fc.weight.T
+        found["logits_unbiased"] = pooled @ self.fc.weight.T.to(pooled.dtype)
         if "logits" in missing:
-            found["logits"] = found["logits_unbiased"] + self.fc.bias
+            found["logits"] = found["logits_unbiased"] + self.fc.bias.to(pooled.dtype)
         return {name: found[name] for name in found if name in missing}
 
 
 def _spatial(x: Float[Tensor, "n 192 17 17"]) -> Float[Tensor, "n 2023"]:
     """ADM's spatial features: the first channels, flattened with the channel running fastest, as TensorFlow has it."""
-    return x.float()[:, :_SPATIAL_CHANNELS].movedim(1, -1).flatten(1)
+    return _exact(x)[:, :_SPATIAL_CHANNELS].movedim(1, -1).flatten(1)
+
+
+def _exact(x: Tensor) -> Tensor:
+    """In float32 at least: what the statistics are made of is not rounded to fewer digits."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 class _Conv(ConvNorms):

@@ -20,7 +20,7 @@ from genmetrics.metrics.kernel_sets import CentredSet, Heights, centred_sets
 from genmetrics.precision import computing_at
 from genmetrics.types import MetricInfo, MetricResult, Need
 
-__all__ = ["KernelDistance", "exactly_enough", "kernel_distances"]
+__all__ = ["KernelDistance", "distances_of_subsets", "drawn_subsets", "exactly_enough", "kernel_distances"]
 
 _CPU = torch.device("cpu")
 #: From so many pairs in a sum on, products are of float32 where that is exact enough.
@@ -61,13 +61,51 @@ def kernel_distances(
     Matches: torch-fidelity 0.4.0 to 1e-6 absolute (its kernels are float32), seed and draw order included;
     tests/conformance/test_peers_kernel.py.
     """
+    of_gen, of_ref = drawn_subsets(len(gen), len(ref), num_subsets, subset_size, seed)
+    return distances_of_subsets(gen, ref, of_gen, of_ref, device)
+
+
+def drawn_subsets(
+    num_gen: int, num_ref: int, num_subsets: int, subset_size: int, seed: int
+) -> tuple[Int64[Tensor, "subsets size"], Int64[Tensor, "subsets size"]]:
+    """The places in either set of the samples of each pair of subsets.
+
+    Args:
+        num_gen: samples of the generated set.
+        num_ref: samples of the reference set.
+        num_subsets: how many pairs of subsets.
+        subset_size: samples in each, at most min(num_gen, num_ref).
+        seed: of NumPy's ``RandomState``, from which the two sets' are drawn in turn, without replacement.
+    """
     rng = np.random.RandomState(seed)  # torch-fidelity's generator
     draws = [
-        tuple(torch.from_numpy(rng.choice(len(side), subset_size, replace=False)) for side in (gen, ref))
+        tuple(torch.from_numpy(rng.choice(count, subset_size, replace=False)) for count in (num_gen, num_ref))
         for _ in range(num_subsets)
     ]
-    of_gen = torch.stack([draw[0] for draw in draws]).to(device)
-    of_ref = torch.stack([draw[1] for draw in draws]).to(device)
+    return torch.stack([draw[0] for draw in draws]), torch.stack([draw[1] for draw in draws])
+
+
+def distances_of_subsets(
+    gen: Float32[Tensor, "n d"] | Rows,
+    ref: Float32[Tensor, "m d"] | Rows,
+    of_gen: Int64[Tensor, "subsets size"],
+    of_ref: Int64[Tensor, "subsets size"],
+    device: torch.device = _CPU,
+) -> Float64[Tensor, " subsets"]:
+    """The distances of ``kernel_distances`` between subsets that are drawn already.
+
+    Args:
+        gen: (n, d) float32 features; perhaps spread over processes, which then all compute the distances together.
+        ref: (m, d) float32 features.
+        of_gen: the places of the samples of each subset of ``gen``, at least 2.
+        of_ref: as many places in ``ref``.
+        device: where to compute, with float64.
+
+    Returns:
+        (subsets,) float64.
+    """
+    of_gen, of_ref = of_gen.to(device), of_ref.to(device)
+    subset_size = of_gen.shape[1]
     pairs = subset_size * (subset_size - 1)
     a, b = centred_sets(Rows.of(gen), Rows.of(ref), device)
     in_gen, in_ref = a.moments(of_gen), b.moments(of_ref)

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from typing import cast
 
-import numpy as np
 import torch
-from jaxtyping import Float32, Float64
+from jaxtyping import Float, Float32, Float64, Int64
 from torch import Tensor
 
 from genmetrics.accumulators.feature_bank import FeatureBank
 from genmetrics.metrics.base import Metric, SetStatistics, require_samples, require_subsets
+from genmetrics.metrics.kernel import drawn_subsets
 from genmetrics.metrics.kernel_sums import Kernel
 from genmetrics.types import MetricInfo, MetricResult, Need
 
-__all__ = ["SubsetKernelDistance", "gaussian_kernel", "kernel_distances_under", "polynomial_kernel"]
+__all__ = [
+    "SubsetKernelDistance",
+    "distances_of_subsets_under",
+    "gaussian_kernel",
+    "kernel_distances_under",
+    "polynomial_kernel",
+]
 
 _CPU = torch.device("cpu")
 
@@ -74,13 +80,32 @@ def kernel_distances_under(
     Source: Bińkowski et al. 2018 (arXiv:1801.01401), equation 4.
     Matches: torch-fidelity 0.4.0 to 1e-6 absolute, for all of its kernels; tests/metrics/test_kernel_subsets.py.
     """
-    rng = np.random.RandomState(seed)  # torch-fidelity's generator
+    of_gen, of_ref = drawn_subsets(len(gen), len(ref), num_subsets, subset_size, seed)
+    return distances_of_subsets_under(kernel, gen, ref, of_gen, of_ref, device)
+
+
+def distances_of_subsets_under(
+    kernel: Kernel,
+    gen: Float[Tensor, "n d"],
+    ref: Float[Tensor, "m d"],
+    of_gen: Int64[Tensor, "subsets size"],
+    of_ref: Int64[Tensor, "subsets size"],
+    device: torch.device = _CPU,
+) -> Float64[Tensor, " subsets"]:
+    """The distances of ``kernel_distances_under`` between subsets that are drawn already.
+
+    Args:
+        kernel: of two sets of samples.
+        gen: (n, d) features.
+        ref: (m, d) features.
+        of_gen: the places of the samples of each subset of ``gen``, at least 2.
+        of_ref: as many places in ``ref``.
+        device: where to compute, with float64.
+    """
+    subset_size = of_gen.shape[1]
     found = []
-    for _ in range(num_subsets):
-        x, y = (
-            side[torch.from_numpy(rng.choice(len(side), subset_size, replace=False))].to(device, torch.float64)
-            for side in (gen, ref)
-        )
+    for i, j in zip(of_gen, of_ref, strict=True):
+        x, y = (side[chosen.to(side.device)].to(device, torch.float64) for side, chosen in ((gen, i), (ref, j)))
         within = sum(kernel(side, side).fill_diagonal_(0.0).sum() for side in (x, y))
         between = kernel(x, y).sum()
         found.append(within / (subset_size * (subset_size - 1)) - 2 * between / subset_size**2)

@@ -31,7 +31,8 @@ class MemorisationInformedFrechetDistance(NeighbourMetric):
 
     With the setting ``over_ref`` 0 the mean is over generated samples of the least distance to a training sample, as
     in the competition that the metric comes from. With 1 it is over training samples of the least distance to a
-    generated one, as torchmetrics computes it, and a Fréchet distance of at most 1e-8 gives 0.
+    generated one, as torchmetrics computes it, and a Fréchet distance of at most 1e-8 gives 0. The setting
+    ``threshold`` takes the place of 0.1.
 
     Source: Bai et al. 2021 (arXiv:2106.03062), section 3.3.
     Matches: torchmetrics 1.9.0's functions in the stated direction, to 1e-9 relative;
@@ -43,6 +44,7 @@ class MemorisationInformedFrechetDistance(NeighbourMetric):
     def __init__(self, info: MetricInfo, seed: int) -> None:
         super().__init__(info, seed)
         self._over_ref = bool(self.settings["over_ref"])
+        self._threshold = float(self.settings.get("threshold", _THRESHOLD))
         self.needs = (*self.needs, Need(info.extractor, info.preprocess, info.feature, "moments"))
 
     @property
@@ -68,7 +70,7 @@ class MemorisationInformedFrechetDistance(NeighbourMetric):
         least = float(answers.nearest[nearest][0][own.bool()].mean())
         moments = [cast(Moments, side.get(self.needs[1])) for side in (gen, ref)]
         distance = frechet_distance(moments[0], moments[1], self.device)
-        penalty = least if least < _THRESHOLD else 1.0
+        penalty = least if least < self._threshold else 1.0
         value = distance / (penalty + _FLOOR)
         if self._over_ref and distance <= _NO_DISTANCE:
             value = 0.0

@@ -6,7 +6,12 @@ import torch.nn.functional as F
 from jaxtyping import Float32
 from torch import Tensor
 
-__all__ = ["resize_torch_bicubic_antialias", "resize_torch_bicubic_antialias_raw", "resize_torch_bilinear"]
+__all__ = [
+    "resize_torch_bicubic_antialias",
+    "resize_torch_bicubic_antialias_raw",
+    "resize_torch_bilinear",
+    "resize_torch_bilinear_antialias",
+]
 
 
 def resize_torch_bilinear(
@@ -21,6 +26,21 @@ def resize_torch_bilinear(
     Matches: pytorch-fid 0.3.0 bit for bit; tests/conformance/test_peers_network.py.
     """
     return F.interpolate(images, size=size, mode="bilinear", align_corners=False)
+
+
+def resize_torch_bilinear_antialias(
+    images: Float32[Tensor, "n c h w"], size: tuple[int, int]
+) -> Float32[Tensor, "n c out_h out_w"]:
+    """Resize bilinearly with half-pixel centres and with antialiasing.
+
+    Args:
+        images: (n, c, h, w) float32, any range.
+        size: output height and width.
+
+    Matches: torchmetrics 1.9.0 with its default ``antialias=True`` bit for bit;
+    tests/compat/torchmetrics/test_network.py.
+    """
+    return F.interpolate(images, size=size, mode="bilinear", align_corners=False, antialias=True)
 
 
 def resize_torch_bicubic_antialias(

@@ -24,6 +24,7 @@ from genmetrics.preprocess.resize_torch import (
     resize_torch_bicubic_antialias,
     resize_torch_bicubic_antialias_raw,
     resize_torch_bilinear,
+    resize_torch_bilinear_antialias,
 )
 from genmetrics.registry import did_you_mean
 
@@ -49,6 +50,7 @@ CropRounding = Literal["round", "floor"]
 RESIZERS: dict[str, Resizer] = {
     "tf1-bilinear": resize_tf1_bilinear,
     "torch-bilinear": resize_torch_bilinear,
+    "torch-bilinear-antialias": resize_torch_bilinear_antialias,
     "torch-bicubic-antialias": resize_torch_bicubic_antialias,
     "torch-bicubic-antialias-raw": resize_torch_bicubic_antialias_raw,
 }
@@ -237,6 +239,8 @@ PREPROCESS: dict[str, Preprocess] = {
         Preprocess("tf1-bilinear-299", "tf1-bilinear", (299, 299), *_SYMMETRIC),
         # pytorch-fid: on [0, 1], then 2x - 1, which (x - 0.5) / 0.5 equals bit for bit.
         Preprocess("torch-bilinear-299", "torch-bilinear", (299, 299), (0.5,) * 3, (0.5,) * 3, divisor=255.0),
+        # torchmetrics since 1.8, unless told otherwise.
+        Preprocess("torch-bilinear-antialias-299", "torch-bilinear-antialias", (299, 299), *_SYMMETRIC),
         # clean-fid's mode "clean".
         Preprocess("pil-bicubic-f32-299", "pil-bicubic-f32", (299, 299), *_SYMMETRIC),
         # EfficientNet-Lite's evaluation: centred square of 224/256 of the shorter side, (x - 127) / 128.
