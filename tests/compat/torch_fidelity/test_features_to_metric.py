@@ -6,13 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from genmetrics.compat.torch_fidelity.described import of_features
 from genmetrics.compat.torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
 from genmetrics.compat.torch_fidelity.metric_isc import isc_features_to_metric
 from genmetrics.compat.torch_fidelity.metric_kid import kid_features_to_metric
 from genmetrics.compat.torch_fidelity.metric_mind import mind_features_to_metric
 from genmetrics.compat.torch_fidelity.metric_prc import prc_features_to_metric
-from genmetrics.compat.torch_fidelity.settings import Settings
 from genmetrics.errors import StatisticsError, UsageError
 from support.peers import import_peer
 
@@ -75,7 +73,7 @@ def test_mind():
 
 def test_what_does_not_fit_is_refused():
     with pytest.raises(UsageError, match="the sets have 12 and 5 features; expected the same number"):
-        of_features("fid", Settings(), GEN, REF[:, :5])
+        kid_features_to_metric(GEN, REF[:, :5], kid_subset_size=20)
     with pytest.raises(StatisticsError, match="subsets of 1000 samples cannot be drawn from 60 generated images"):
         kid_features_to_metric(GEN, REF)
     stat = fid_features_to_statistics(GEN)

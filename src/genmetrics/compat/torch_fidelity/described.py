@@ -38,7 +38,7 @@ def described(name: str, settings: Settings) -> MetricInfo:
 
 
 def of_features(
-    name: str, settings: Settings, gen: Float[Tensor, "n d"], ref: Float[Tensor, "m d"] | None = None
+    name: str, settings: Settings, gen: Float[Tensor, "n d"], ref: Float[Tensor, "m e"] | None = None
 ) -> MetricResult:
     """A metric of features that are there already.
 

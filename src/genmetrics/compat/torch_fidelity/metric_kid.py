@@ -16,7 +16,7 @@ KEY_METRIC_KID_STD = "kernel_inception_distance_std"
 
 def kid_features_to_metric(
     features_1: Float[Tensor, "n d"],
-    features_2: Float[Tensor, "m d"],
+    features_2: Float[Tensor, "m e"],
     *,
     kid_subsets: int = Settings.kid_subsets,
     kid_subset_size: int = Settings.kid_subset_size,

@@ -15,7 +15,7 @@ KEY_METRIC_MIND = "monge_inception_distance"
 
 def mind_features_to_metric(
     features_1: Float[Tensor, "n d"],
-    features_2: Float[Tensor, "m d"],
+    features_2: Float[Tensor, "m e"],
     *,
     mind_num_projections: int = Settings.mind_num_projections,
     rng_seed: int = Settings.rng_seed,

@@ -17,7 +17,7 @@ KEY_METRIC_F_SCORE = "f_score"
 
 def prc_features_to_metric(
     features_1: Float[Tensor, "n d"],
-    features_2: Float[Tensor, "m d"],
+    features_2: Float[Tensor, "m e"],
     *,
     prc_neighborhood: int = Settings.prc_neighborhood,
     prc_batch_size: int = Settings.prc_batch_size,
