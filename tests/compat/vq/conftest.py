@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -15,8 +16,8 @@ from PIL import Image
 from torch import Tensor
 
 import genmetrics as gm
-from genmetrics.compat.vq.fid import main
 from support.peers import import_peer
+from support.ranks import run_together
 
 Network = Callable[[Tensor], np.ndarray]
 
@@ -144,11 +145,11 @@ def todd_features(vq_home: Path, todd_network: Network) -> dict[str, np.ndarray]
 
 @pytest.fixture(scope="session")
 def real_statistics(vq_home: Path) -> Path:
-    """What ``vq.fid data/real`` writes, as it was written once."""
+    """What one process under ``auto_torchrun`` writes for ``vq.fid data/real``, an image a batch."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(vq_home)
-        patch.setenv("GENMETRICS_CACHE", str(vq_home / "cache"))
-        main(["data/real", "--strategy", "cpu"])
+        (ended,) = run_together([vq_fid_command(1)], [child_environment(GENMETRICS_CACHE=str(vq_home / "cache"))], 180)
+    assert ended.code == 0, ended.log
     return vq_home / "pretrained/fid/real.pth"
 
 
@@ -182,6 +183,13 @@ def said(capsys: pytest.CaptureFixture[str]) -> Callable[[], tuple[str, str]]:
         return captured.out, captured.err
 
     return read
+
+
+def vq_fid_command(count: int) -> list[str]:
+    """``vq.fid data/real`` as so many processes, an image a batch, so that none depends on what is beside it."""
+    start = [sys.executable, "-m", "genmetrics.compat.vq.auto_torchrun", "--nproc", str(count)]
+    batches = ["--override", ".dataloader.batch_size:1", ".dataloader.num_workers:0"]
+    return [*start, "-m", "genmetrics.compat.vq.fid", "data/real", "--strategy", "cpu", *batches]
 
 
 def child_environment(**more: str) -> dict[str, str]:
