@@ -81,6 +81,18 @@ ENTRIES: tuple[MetricInfo, ...] = (
         estimator="classes",
         equals="StudioGAN",
     ),
+    MetricInfo(
+        "fid_influence",
+        "genmetrics.metrics.influence:FrechetInfluence",
+        "FID, and by how much each generated image raises it",
+        _INCEPTION,
+        "2048",
+        _TF1,
+        higher_is_better=False,
+        unary=False,
+        generic="fd_influence",
+        equals="fid; of single images the derivative, by leaving them out",
+    ),
     _frechet(
         "clip_fid",
         "embedding",
