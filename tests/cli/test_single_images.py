@@ -89,6 +89,17 @@ def test_what_raises_the_distance_beside_realism_and_the_nearest(genmetrics, ima
     assert parquet.read_table(tmp_path / "images.parquet").to_pydict()["label"] == ["cats"] * 5 + ["dogs"] * 5
 
 
+def test_classes_that_an_evaluator_is_given(smooth_images):
+    images = torch.from_numpy(smooth_images(6, 24, 24, seed=1)).permute(0, 3, 1, 2).contiguous()
+    evaluator = gm.Evaluator(images.flip(0, 3), ["fid_influence"], extractor=LITE, device="cpu")
+    for start in (4, 0, 2):
+        part = torch.arange(start, start + 2)
+        evaluator.update(images[part], part, labels=part % 3)
+    report = evaluator.compute()
+    assert report.per_image()["label"] == [0, 1, 2, 0, 1, 2]
+    assert report[INFLUENCE].per_class["num_gen"] == [2, 2, 2]
+
+
 def test_statistics_have_no_names_but_indices(two_sets, tmp_path):
     stats = [gm.compute_stats(side, ["nearest"], extractor=LITE, device="cpu") for side in two_sets]
     report = gm.evaluate(*stats, ["nearest"], extractor=LITE)

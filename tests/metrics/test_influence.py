@@ -221,7 +221,7 @@ def test_the_value_is_fid():
     gen, ref = stats_of(sample(100, 1, 0.3)), stats_of(sample(90, 2))
     result = FrechetInfluence(INFO, 0).compute(gen, ref)
     plain = FrechetDistance(METRICS.get("fid"), 0).compute(gen, ref)
-    assert (result.value, str(result.protocol)) == (plain.value, str(plain.protocol))
+    assert (result.value, str(result.protocol)) == (plain.value, f"{plain.protocol}/influence")
     assert not any("influences" in text for text in result.warnings)
 
 

@@ -91,6 +91,7 @@ ENTRIES: tuple[MetricInfo, ...] = (
         higher_is_better=False,
         unary=False,
         generic="fd_influence",
+        estimator="influence",
         equals="fid; of single images the derivative, by leaving them out",
     ),
     _frechet(
