@@ -294,3 +294,14 @@ class TestStandardError:
         results = [metric.compute(stats_of(sample(200, seed, 0.2)), ref) for seed in range(10, 90)]
         spread = np.std([result.value for result in results], ddof=1)
         assert np.mean([result.extra["se"] for result in results]) == pytest.approx(spread, rel=0.25)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("num_gen", [150, 10])
+def test_cuda_equals_the_cpu(num_gen):
+    gen, ref = sample(num_gen, 1, 0.3, 24), sample(200, 2, width=24)
+    metric = FrechetInfluence(INFO, 0)
+    metric.device = torch.device("cuda")
+    found = metric.compute(stats_of(gen), stats_of(ref))
+    expected = influences(gen, ref)
+    np.testing.assert_allclose(found.per_image["influence"], expected, atol=1e-8 * np.abs(expected).max())

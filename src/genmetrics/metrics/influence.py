@@ -65,8 +65,8 @@ class FrechetInfluence(Metric):
     """The Fréchet distance, and the part of it that is due to each generated image.
 
     ``influence`` of an image is IF/(N − 1), in units of the distance: to first order the distance falls by this much
-    when the image is left out. Positive ones raise the distance. Their sum over all images is zero; the sum over a
-    class is the derivative of the distance in the class's share of the images.
+    when the image is left out. Positive ones raise the distance. Their sum over all images is zero; with a small part
+    t of the images of a class left out, the distance falls by about t times the sum over the class.
 
     Source: see ``influence_function``.
     Matches: distances without single images, with an error that falls as 1/N; tests/metrics/test_influence.py.
