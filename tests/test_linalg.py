@@ -14,6 +14,7 @@ from genmetrics.linalg import (
     covariance_factor,
     nuclear_norm_by_squares,
     nuclear_norm_of_product,
+    transport_factor,
     unit_rows,
 )
 
@@ -199,3 +200,34 @@ def test_unit_rows_of_zeros_are_kept_or_refused() -> None:
     assert unit_rows(rows, zeros="keep").tolist() == [[0.0, 0.0], [0.0, 1.0]]
     with pytest.raises(StatisticsError, match="1 of 2 rows are all zero: they have no direction"):
         unit_rows(rows, zeros="refuse")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_transport_takes_one_covariance_to_the_other(seed: int) -> None:
+    a, b = random_spd(2 * seed), random_spd(2 * seed + 1)
+    factor = transport_factor(factor_of(a), factor_of(b)).numpy()
+    found = factor.T @ factor
+    root = linalg.sqrtm(a).real
+    inverse = np.linalg.inv(root)
+    np.testing.assert_allclose(found, inverse @ linalg.sqrtm(root @ b @ root).real @ inverse, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(found @ a @ found, b, rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize(("p", "q"), [(4, 30), (30, 4), (4, 6), (6, 4), (12, 12)])
+@pytest.mark.parametrize("spread", [1.0, 1e-4, 1e-9])
+def test_transport_below_full_rank_is_that_within_the_range(p: int, q: int, spread: float) -> None:
+    """Between rows a of any size a·T·aᵀ is (a·B·aᵀ)^½, of which singular values tell; no inverse is in that."""
+    rng = np.random.default_rng(p)
+    a, b = rng.standard_normal((p, WIDTH)), rng.standard_normal((q, WIDTH))
+    left, sizes, right = np.linalg.svd(a, full_matrices=False)
+    a = (left * sizes * np.geomspace(1, spread, len(sizes))) @ right
+    vectors, values, _ = np.linalg.svd(a @ b.T, full_matrices=False)
+    moved = transport_factor(torch.from_numpy(a), torch.from_numpy(b)).numpy() @ a.T
+    expected = (vectors * values) @ vectors.T
+    np.testing.assert_allclose(moved.T @ moved, expected, rtol=0, atol=2e-8 * values.max())
+
+
+def test_transport_from_nothing_is_nothing() -> None:
+    zero, one = torch.zeros((3, 5), dtype=torch.float64), torch.eye(5, dtype=torch.float64)
+    assert transport_factor(zero, one).shape == (0, 5)
+    assert transport_factor(one, zero).shape == (0, 5)

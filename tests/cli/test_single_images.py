@@ -18,7 +18,7 @@ from genmetrics.types import Shard
 from support.pair_nets import registered_pair_networks
 
 LITE = "efficientnet-lite0.in1k"
-NEAREST, REALISM = f"nearest.{LITE}", f"realism.{LITE}"
+NEAREST, REALISM, INFLUENCE = f"nearest.{LITE}", f"realism.{LITE}", f"fd_influence.{LITE}"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -51,6 +51,53 @@ def test_one_row_for_each_generated_image_with_its_name_and_its_neighbours(genme
     assert found[12][f"{NEAREST}.nearest_ref"] == "4"
     assert min(float(row[f"{NEAREST}.distance"]) for row in found[:12]) > 1e-4
     assert all(row[f"{REALISM}.realism"] for row in found)
+
+
+def test_what_raises_the_distance_beside_realism_and_the_nearest(genmetrics, image_folder, tmp_path):
+    """One table with the classes; their sums are in the JSON, and one file of another kind tells the same."""
+    for side, seeds in (("gen", (1, 2)), ("ref", (3, 4))):
+        for name, seed in zip(("cats", "dogs"), seeds, strict=True):
+            shutil.copytree(image_folder(5, 24, 24, seed=seed), tmp_path / side / name)
+    metrics = "fid_influence,realism,nearest,fid"
+    arguments = ("eval", tmp_path / "gen", "--ref", tmp_path / "ref", "-m", metrics, "--extractor", LITE)
+    run = genmetrics(*arguments, "--labels", "folders", "--json", "--per-image", tmp_path / "images.csv")
+    assert run.code == 0, run.err
+    found = rows(tmp_path / "images.csv")
+    assert list(found[0]) == [
+        "index",
+        "name",
+        "label",
+        f"{INFLUENCE}.influence",
+        f"{REALISM}.realism",
+        f"{REALISM}.nearest_ref",
+        f"{REALISM}.nearest_ref_name",
+        f"{NEAREST}.nearest_ref",
+        f"{NEAREST}.nearest_ref_name",
+        f"{NEAREST}.distance",
+    ]
+    assert [row["label"] for row in found] == ["cats"] * 5 + ["dogs"] * 5
+    assert [row["name"].partition("/")[0] for row in found] == ["cats"] * 5 + ["dogs"] * 5
+    results = json.loads(run.out)["metrics"]
+    assert results[INFLUENCE]["value"] == results[f"fd.{LITE}"]["value"]
+    table, influence = results[INFLUENCE]["per_class"], [float(row[f"{INFLUENCE}.influence"]) for row in found]
+    assert table["class"] == ["cats", "dogs"]
+    assert table["influence"] == pytest.approx([sum(influence[:5]), sum(influence[5:])])
+    assert abs(sum(influence)) < 1e-9 * max(map(abs, influence))
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pip install 'genmetrics[hf]'")
+    run = genmetrics(*arguments, "--labels", "folders", "--per-image", tmp_path / "images.parquet")
+    assert run.code == 0, run.err
+    assert parquet.read_table(tmp_path / "images.parquet").to_pydict()["label"] == ["cats"] * 5 + ["dogs"] * 5
+
+
+def test_classes_that_an_evaluator_is_given(smooth_images):
+    images = torch.from_numpy(smooth_images(6, 24, 24, seed=1)).permute(0, 3, 1, 2).contiguous()
+    evaluator = gm.Evaluator(images.flip(0, 3), ["fid_influence"], extractor=LITE, device="cpu")
+    for start in (4, 0, 2):
+        part = torch.arange(start, start + 2)
+        evaluator.update(images[part], part, labels=part % 3)
+    report = evaluator.compute()
+    assert report.per_image()["label"] == [0, 1, 2, 0, 1, 2]
+    assert report[INFLUENCE].per_class["num_gen"] == [2, 2, 2]
 
 
 def test_statistics_have_no_names_but_indices(two_sets, tmp_path):

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from genmetrics.accumulators.feature_bank import FeatureBank
 from genmetrics.extractors import EXTRACTORS
+from genmetrics.linalg import covariance_factor, transport_factor
 from genmetrics.metrics.resolve import build_metrics
 from genmetrics.metrics.transport import random_directions, sliced_transport_costs
 from genmetrics.stats.stats import Stats
@@ -127,3 +128,24 @@ class TestToldApart:
         directions = random_directions(1000, gen.shape[1], torch.Generator().manual_seed(SEED)).double()
         theirs = float(ot.sliced_wasserstein_distance(gen.double(), ref.double(), p=1, projections=directions.T))
         assert relative("p = 1", ours("sliced_wasserstein", gen, ref), theirs) > 1e6 * POT_TOLERANCE
+
+
+class TestMapBetweenGaussians:
+    """The optimal map behind ``fid_influence`` against POT's, at full rank."""
+
+    @pytest.mark.parametrize(("n", "m", "width"), [(300, 470, 24), (60, 500, 40), (900, 100, 64)])
+    def test_is_pots(self, n, m, width):
+        sides = [draw_features(seed, count, width).double() for seed, count in ((1, n), (2, m))]
+        means, covariances = ([function(side) for side in sides] for function in (lambda x: x.mean(0), _covariance))
+        theirs, _ = ot.gaussian.bures_wasserstein_mapping(*means, *covariances)
+        factor = transport_factor(*(covariance_factor(sigma) for sigma in covariances))
+        ours = factor.T @ factor
+        print(float((ours - theirs).norm() / theirs.norm()))
+        assert float((ours - theirs).norm() / theirs.norm()) < POT_TOLERANCE
+        # Negative control: the map back is another.
+        back = transport_factor(*(covariance_factor(sigma) for sigma in covariances[::-1]))
+        assert float((back.T @ back - theirs).norm() / theirs.norm()) > 1e-2
+
+
+def _covariance(rows: Tensor) -> Tensor:
+    return torch.cov(rows.T)

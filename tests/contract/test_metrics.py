@@ -26,6 +26,7 @@ DISTANCE_CLASSES = {
     "CMMD",
     "FrechetAtInfinity",
     "FrechetDistance",
+    "FrechetInfluence",
     "FrechetRatio",
     "FullKernelDistance",
     "IntraClassFrechet",

@@ -38,7 +38,8 @@ WIDTH, NUM_GEN, NUM_REF = 6, 230, 190
 #: Of every class of metrics that reads a bank one, and those of a class that ask something else.
 NAMES = (
     "kid", "kid_full", "cmmd", "prc", "prdc", "clipped_dc", "realism", "authpct", "nearest", "mifid",
-    "mifid_torchmetrics", "intra_fid", "fdr", "fid_inf", "isc_inf", "mind", "mind_quantile", "sliced_wasserstein",
+    "mifid_torchmetrics", "fid_influence", "intra_fid", "fdr", "fid_inf", "isc_inf", "mind", "mind_quantile",
+    "sliced_wasserstein",
 )  # fmt: skip
 SPLITS = ("even", "one empty", "interleaved")
 
@@ -182,7 +183,7 @@ def everything(rank: int, world_size: int) -> dict[str, Any]:
             found["results"][f"{name}, reference everywhere"] = computed(name, "even", rank, world_size, False)
         # A panel's size is of no account.
         with mock.patch.object(rows_module, "PANEL_BYTES", 4 * WIDTH * 41):
-            for name in NAMES[:11]:
+            for name in NAMES[:12]:
                 found["results"][f"{name}, small panels"] = computed(name, "even", rank, world_size)
     found["refusals"] = refusals(rank, world_size)
     os.environ[LIMIT] = "1G"

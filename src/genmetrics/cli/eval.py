@@ -82,8 +82,9 @@ def eval_command(
         Path | None,
         typer.Option(
             "--per-image",
-            metavar="FILE.csv",
-            help="Write the figures of single images (of realism, nearest, clip_score …) to FILE.",
+            metavar="FILE",
+            help="Write the figures of single images (of fid_influence, realism, nearest, clip_score …) to FILE.csv or "
+            "FILE.parquet.",
             show_default=False,
         ),
     ] = None,
@@ -107,7 +108,7 @@ def eval_command(
             if per_image is not None:
                 from genmetrics.engine.plan import check_per_image, make_plan
                 from genmetrics.files import check_writable
-                from genmetrics.report.report import check_table_name
+                from genmetrics.report.single_images import check_table_name
 
                 check_table_name(per_image)
                 if first:

@@ -129,8 +129,8 @@ def check_per_image(plan: Plan) -> None:
     if not any(metric.has_per_image for metric in plan.metrics):
         asked = ", ".join(metric.id for metric in plan.metrics)
         raise UsageError(
-            f"none of the metrics has figures of single images ({asked}); ask for one that does, such as realism, "
-            "nearest, authpct or clip_score"
+            f"none of the metrics has figures of single images ({asked}); ask for one that does, such as "
+            "fid_influence, realism, nearest or clip_score"
         )
 
 

@@ -20,6 +20,7 @@ from genmetrics.engine.sides import Side, SourceLike, open_side
 from genmetrics.errors import StatisticsError, UsageError
 from genmetrics.extractors import EXTRACTORS
 from genmetrics.metrics.base import Metric
+from genmetrics.metrics.classes import name_of_class
 from genmetrics.report.report import Report
 from genmetrics.stats.stats import Stats
 from genmetrics.types import UNKNOWN, ExtractorRecord, MetricResult, MetricsLike, Need, Progress, Stage
@@ -174,7 +175,17 @@ def build_report(
         seconds=seconds,
         notes=notes + left_out,
         reused=reused,
+        labels=_classes(gen) if any(result.per_image for result in results.values()) else {},
     )
+
+
+def _classes(stats: Stats) -> dict[int, int | str]:
+    """The class of each image by the image's index, by its name if the classes have any."""
+    if stats.labels is None:
+        return {}
+    state, names = stats.labels.state(), stats.class_names
+    pairs = zip(state["indices"].tolist(), state["values"].tolist(), strict=True)
+    return {index: name_of_class(names, number) if names else number for index, number in pairs}
 
 
 def _check_options(plan: Plan, options: Options) -> None:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import cast
 
-import torch
 from jaxtyping import Int64
 from torch import Tensor
 
 from genmetrics.accumulators.feature_bank import FeatureBank
 from genmetrics.errors import StatisticsError
 from genmetrics.metrics.base import Metric, SetStatistics
+from genmetrics.metrics.classes import KeyOfClass, classes_of_rows, name_of_class, rows_by_class
 from genmetrics.metrics.frechet import frechet_distance, moments_of_rows
 from genmetrics.types import MetricInfo, MetricResult, Need
 
@@ -21,9 +21,6 @@ __all__ = ["IntraClassFrechet"]
 
 _SHOWN = 10
 _NUMBER = re.compile("[0-9]+")
-
-#: From the number of a class in its set to what it is matched by.
-_KeyOfClass = Callable[[int], str | int]
 
 
 class IntraClassFrechet(Metric):
@@ -64,7 +61,7 @@ class IntraClassFrechet(Metric):
             _labels_of(side, bank, what)
             for side, bank, what in zip((gen, ref), banks, ("generated", "reference"), strict=True)
         ]
-        of_gen, of_ref = map(_rows_by_class, labels, _class_keys(gen.class_names, ref.class_names))
+        of_gen, of_ref = map(rows_by_class, labels, _class_keys(gen.class_names, ref.class_names))
         _check_classes(of_gen, of_ref)
         distances, shifts = [], []
         for name, rows in of_gen.items():
@@ -93,19 +90,13 @@ def _labels_of(side: SetStatistics, bank: FeatureBank, what: str) -> Int64[Tenso
             f"the {what} set has no classes, and a distance per class needs them on both sides; give them with "
             "--labels (Python: labels=...): folders, an array in the npz, or a JSON or CSV file"
         )
-    state = side.labels.state()
-    if not torch.equal(state["indices"], bank.indices()):
-        raise StatisticsError(
-            f"the {what} set's classes are of other images ({len(state['indices'])}) than its features "
-            f"({bank.num_samples}); make the statistics again in one go, labels and features together"
-        )
-    return state["values"]
+    return classes_of_rows(side.labels, bank, what)
 
 
-def _class_keys(gen: tuple[str, ...], ref: tuple[str, ...]) -> tuple[_KeyOfClass, _KeyOfClass]:
+def _class_keys(gen: tuple[str, ...], ref: tuple[str, ...]) -> tuple[KeyOfClass, KeyOfClass]:
     """From a class's number in either set to what it is matched by."""
     if gen and ref:
-        return partial(_name_of, gen), partial(_name_of, ref)
+        return partial(name_of_class, gen), partial(name_of_class, ref)
     names = gen or ref
     if not names:
         return int, int
@@ -123,20 +114,6 @@ def _class_keys(gen: tuple[str, ...], ref: tuple[str, ...]) -> tuple[_KeyOfClass
         return values[number] if number < len(values) else number
 
     return (value, int) if gen else (int, value)
-
-
-def _name_of(names: tuple[str, ...], number: int) -> str:
-    return names[number] if number < len(names) else str(number)
-
-
-def _rows_by_class(labels: Int64[Tensor, " n"], key_of: _KeyOfClass) -> dict[str | int, Tensor]:
-    """The rows of each class, in the order of the classes' numbers."""
-    found: dict[str | int, Tensor] = {}
-    for number in torch.unique(labels).tolist():
-        name, rows = key_of(number), (labels == number).nonzero().flatten()
-        # Two numbers of one name are one class.
-        found[name] = torch.cat((found[name], rows)) if name in found else rows
-    return found
 
 
 def _check_classes(gen: Mapping[str | int, Tensor], ref: Mapping[str | int, Tensor]) -> None:

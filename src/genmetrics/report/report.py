@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -14,9 +12,10 @@ from typing import Any
 from genmetrics.errors import UnknownNameError, UsageError
 from genmetrics.files import write_text
 from genmetrics.registry import did_you_mean
+from genmetrics.report.single_images import check_table_name, one_table, write_table
 from genmetrics.types import ExtractorRecord, MetricResult, SideRecord, Stage
 
-__all__ = ["SCHEMA", "Report", "check_table_name"]
+__all__ = ["SCHEMA", "Report"]
 
 SCHEMA = 1
 
@@ -38,6 +37,8 @@ class Report:
         notes: what a reader must know of the run as a whole.
         reused: the sides whose statistics, or some of them, were kept from an earlier run.
         names: what a person finds the images of each side by, by index; empty where that is not known.
+        labels: the class of each generated image, by index; empty where that is not known, or nothing is of single
+            images.
     """
 
     metrics: Mapping[str, MetricResult]
@@ -52,6 +53,7 @@ class Report:
     notes: tuple[str, ...] = ()
     reused: tuple[Stage, ...] = ()
     names: Mapping[Stage, Sequence[str]] = field(default_factory=lambda: MappingProxyType({}))
+    labels: Mapping[int, int | str] = field(default_factory=lambda: MappingProxyType({}))
 
     def __getitem__(self, name: str) -> MetricResult:
         """The result of a metric.
@@ -154,8 +156,8 @@ class Report:
     def per_image(self) -> dict[str, list[float | int | str]]:
         """All figures of single generated images, as columns of one table.
 
-        ``index`` and, where it is known, ``name``; then ``<metric>.<figure>``. A figure that is the index of a
-        reference image has its name beside it, where that is known.
+        ``index`` and, where they are known, ``name`` and ``label``, the image's class; then ``<metric>.<figure>``. A
+        figure that is the index of a reference image has its name beside it, where that is known.
 
         Raises:
             UsageError: if no metric of the run has figures of single images.
@@ -164,49 +166,21 @@ class Report:
         if not tables:
             raise UsageError(
                 f"none of the metrics has figures of single images ({', '.join(self.metrics)}); ask for one that does, "
-                "such as realism, nearest or clip_score"
+                "such as fid_influence, realism, nearest or clip_score"
             )
-        indices = sorted({int(index) for table in tables.values() for index in table["index"]})
-        columns: dict[str, list[float | int | str]] = {"index": list(indices)}
-        if "gen" in self.names:
-            columns["name"] = [self.names["gen"][index] for index in indices]
-        for metric, table in tables.items():
-            rows = {int(index): row for row, index in enumerate(table["index"])}
-            for figure, values in table.items():
-                if figure == "index":
-                    continue
-                found = [values[rows[index]] if index in rows else "" for index in indices]
-                columns[f"{metric}.{figure}"] = found
-                if figure == "nearest_ref" and "ref" in self.names:
-                    names = self.names["ref"]
-                    columns[f"{metric}.{figure}_name"] = ["" if index == "" else names[int(index)] for index in found]
-        return columns
+        return one_table(tables, self.names, self.labels)
 
     def save_per_image(self, path: str | Path) -> None:
-        """Write ``per_image`` as CSV; the file appears only when it is whole.
+        """Write ``per_image`` as CSV or parquet, by the ending; the file appears only when it is whole.
 
         Raises:
-            UsageError: if there are no such figures, or the name ends in anything but ``.csv``.
+            UsageError: if there are no such figures, or the name ends in anything but ``.csv`` or ``.parquet``.
+            DependencyError: if parquet is asked for and pyarrow is not installed.
             OutputError: if it cannot be written.
         """
         target = Path(path)
         check_table_name(target)
-        columns = self.per_image()
-        with io.StringIO(newline="") as text:
-            writer = csv.writer(text, lineterminator="\n")
-            writer.writerow(columns)
-            writer.writerows(zip(*columns.values(), strict=True))
-            write_text(target, text.getvalue())
-
-
-def check_table_name(path: Path) -> None:
-    """Check that a file of figures of single images is called as its content is.
-
-    Raises:
-        UsageError: if it is not.
-    """
-    if path.suffix != ".csv":
-        raise UsageError(f"'{path}': figures of single images are written as CSV; expected a name ending in .csv")
+        write_table(target, self.per_image())
 
 
 def _described(side: SideRecord) -> str:

@@ -1,6 +1,6 @@
 """Parquet and arrow files as one table, of which single cells are read without holding the rest in memory.
 
-The only file that imports pyarrow.
+The only file of the sources that imports pyarrow.
 """
 
 from __future__ import annotations
