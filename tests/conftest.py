@@ -46,6 +46,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _importable_torchvision() -> None:
+    """torchvision, which transformers and the peers import, beside any torch; whichever test comes first."""
+    from support.peers import declare_torchvision_operators
+
+    declare_torchvision_operators()
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Weights and caches of the person who runs the tests are neither used nor touched."""
     with pytest.MonkeyPatch.context() as patch:

@@ -85,7 +85,7 @@ def test_missing_inception_weights_take_three_lines_and_no_image(genmetrics, tmp
         (("-m", "fid"), "metric 'fid' compares with a reference, and none was given; add '--ref REF'"),
         (("-m", "fdi"), "unknown metric 'fdi'; did you mean 'fid' or 'fdr'?"),
         (("-m", ","), "no metric was asked for"),
-        (("--extractor", "inception-v3"), "did you mean 'inception-v3.tf2015'?"),
+        (("--extractor", "inception-v3"), "did you mean 'inception-v3.tf2015' or 'inception-v3.tv-in1k'?"),
         ((*LITE, "--batch-size", "0"), "batch_size 0: expected at least 1"),
         ((*LITE, "--precision", "tf23"), "'tf23' is not one of 'exact', 'tf32', 'bf16'"),
         ((*LITE, "--on-bad-image", "skp"), "'skp' is not one of 'error', 'skip'"),
@@ -95,7 +95,8 @@ def test_missing_inception_weights_take_three_lines_and_no_image(genmetrics, tmp
         ((*LITE, "--weights", "no.pth"), "weights 'no.pth' for extractor 'efficientnet-lite0.in1k': no such file"),
         (
             (*LITE, "--weights", "incept=no.pth"),
-            "there is no extractor 'incept', and no file of that whole name; did you mean 'inception-v3.tf2015'?",
+            "there is no extractor 'incept', and no file of that whole name; did you mean 'inception-v3.tf2015' or "
+            "'inception-v3.tv-in1k'?",
         ),
         (
             (*LITE, "--weights", "runs/lr=3/no.pth"),
