@@ -39,9 +39,9 @@ install: $(VENV)/.installed
 demo: $(VENV)/.installed
 	$(BIN)/genmetrics demo -o demo-output
 
-# One thread: most tests are too small for two to share.
+# A process a core with one thread each: most tests are too small for two threads to share. A file's tests share fixtures.
 test: $(VENV)/.installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest --run-slow -m slow
