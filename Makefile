@@ -61,6 +61,7 @@ check: $(VENV)/.installed-dev
 	$(BIN)/python tools/make_protocols.py --check
 	$(BIN)/python benchmarks/make_table.py --check
 	$(BIN)/python benchmarks/scale_page.py --check
+	$(BIN)/python tools/error_bars_page.py --check
 
 protocols: $(VENV)/.installed
 	$(BIN)/python tools/make_protocols.py
