@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -11,9 +12,9 @@ from torch import Tensor
 
 from genmetrics.accumulators.block_moments import NUM_BLOCKS, block_of
 from genmetrics.student_t import NORMAL_95, t_quantile
-from genmetrics.types import MetricResult
+from genmetrics.types import MetricResult, Stage
 
-__all__ = ["interval", "mean_error", "share_error", "without_block", "without_each_block", "without_error"]
+__all__ = ["interval", "mean_error", "mean_replicates", "of_gen", "share_error", "without_block", "without_error"]
 
 _FIGURES = ("debiased", "se", "ci95_low", "ci95_high")
 
@@ -77,14 +78,20 @@ def without_block(indices: Int64[Tensor, " n"]) -> list[Tensor]:
     return kept if len(kept) > 1 else []
 
 
-def without_each_block(values: Float64[Tensor, " n"], indices: Int64[Tensor, " n"]) -> tuple[float, ...]:
-    """The mean without each block of the samples; empty if there is but one.
+def mean_replicates(values: Tensor, indices: Int64[Tensor, " n"]) -> dict[Stage, tuple[float, ...]]:
+    """The mean of figures of generated samples without each block of them; empty if there is but one block.
 
     Args:
         values: (n,) of the samples.
         indices: of the samples, in the same order.
     """
-    return tuple(float(values[kept].mean()) for kept in without_block(indices))
+    figures = values.to(torch.float64)
+    return of_gen([float(figures[kept].mean()) for kept in without_block(indices)])
+
+
+def of_gen(values: Sequence[float]) -> dict[Stage, tuple[float, ...]]:
+    """Values without each block of generated samples, as a result has them."""
+    return {"gen": tuple(values)} if values else {}
 
 
 def without_error(result: MetricResult) -> MetricResult:
