@@ -18,6 +18,7 @@ from genmetrics.metrics.kernel import exactly_enough
 from genmetrics.metrics.kernel_centred import CentredRows, Rest, rest_unit, smooth_within, subset_moments
 from genmetrics.metrics.kernel_sets import CentredSet, Pair, centred_sets, pairs_of_sets
 from genmetrics.metrics.mean_error import interval
+from genmetrics.metrics.two_sample import SampleSums, blocks_of, jackknife_error, without_each
 from genmetrics.precision import computing_at
 from genmetrics.types import MetricInfo, MetricResult, Need, Stage
 
@@ -147,53 +148,32 @@ def _estimate(
     pairs = (*_rest_within(gen, dtype), *_rest_within(ref, dtype), *_rest_between(gen, ref, dtype))
     within_gen, within_ref, gen_between, ref_between = (even + rough for even, rough in zip(smooth, pairs, strict=True))
     total = within_gen.sum() / (n * (n - 1)) + within_ref.sum() / (m * (m - 1)) - 2 * gen_between.sum() / (n * m)
-    of_gen, of_ref = _jackknife(within_gen, gen_between, m), _jackknife(within_ref, ref_between, n)
-    variance = of_gen + of_ref
-    weight = of_gen**2 / (n - 1) + of_ref**2 / (m - 1)
-    degrees = variance**2 / weight if weight > 0 else float(min(n, m) - 1)
+    sides = SampleSums(within_gen, gen_between, m), SampleSums(within_ref, ref_between, n)
+    se, degrees = jackknife_error(*sides)
     if blocks is None:
-        return KernelJackknife(float(total), variance**0.5, degrees, (), ())
-    without_gen = _without_each(gen, blocks[0], within_gen, gen_between, m, dtype)
-    without_ref = _without_each(ref, blocks[1], within_ref, ref_between, n, dtype)
-    rest_gen, rest_ref = float(within_gen.sum()) / (n * (n - 1)), float(within_ref.sum()) / (m * (m - 1))
+        return KernelJackknife(float(total), se, degrees, (), ())
+    own = float(within_gen.sum()) / (n * (n - 1)), float(within_ref.sum()) / (m * (m - 1))
     return KernelJackknife(
         float(total),
-        variance**0.5,
+        se,
         degrees,
-        tuple(value + rest_ref for value in without_gen),
-        tuple(value + rest_gen for value in without_ref),
+        _without_each(gen, blocks[0], sides[0], own[1], dtype),
+        _without_each(ref, blocks[1], sides[1], own[0], dtype),
     )
 
 
 def _without_each(
-    side: CentredSet,
-    block: Tensor,
-    within: Float64[Tensor, " n"],
-    between: Float64[Tensor, " n"],
-    others: int,
-    dtype: torch.dtype,
-) -> list[float]:
-    """The distance less the other side's own term, without each block; empty if that leaves fewer than two samples.
-
-    Of a block's pairs those within it are in the sums of both of its samples, so that they are summed once more.
-    """
-    chosen = [torch.nonzero(block.cpu() == number)[:, 0] for number in torch.unique(block).tolist()]
-    if len(block) - max(map(len, chosen)) < 2:
-        return []
+    side: CentredSet, block: Tensor, sums: SampleSums, rest: float, dtype: torch.dtype
+) -> tuple[float, ...]:
+    """The distance without each block of one set."""
+    chosen = blocks_of(block)
     inner = torch.zeros(len(chosen), dtype=torch.float64, device=side.device)
     for number, places in enumerate(chosen):
         rows = side.take(places)
         if number % side.peers.count == side.peers.index:
-            rest = _rest_of_panel(rows, dtype).sum() * rest_unit(side.width)
-            inner[number] = smooth_within(subset_moments(rows))[0] + rest
-    inner = side.peers.total(inner)
-    found = []
-    for number, places in enumerate(chosen):
-        left, at = len(block) - len(places), places.to(side.device)
-        own = within.sum() - 2 * within[at].sum() + inner[number]
-        across = between.sum() - between[at].sum()
-        found.append(float(own / (left * (left - 1)) - 2 * across / (left * others)))
-    return found
+            rough = _rest_of_panel(rows, dtype).sum() * rest_unit(side.width)
+            inner[number] = smooth_within(subset_moments(rows))[0] + rough
+    return without_each(sums, chosen, side.peers.total(inner), rest)
 
 
 def _rest_within(side: CentredSet, dtype: torch.dtype) -> tuple[Float64[Tensor, " n"]]:
@@ -238,13 +218,6 @@ def _add_rest(pair: Pair, of_a: Tensor, of_b: Tensor, dtype: torch.dtype) -> Non
             values = pairs.tile(here, there)
             of_a[here] += values.sum(dim=1)
             of_b[there] += values.sum(dim=0)
-
-
-def _jackknife(within: Float64[Tensor, " n"], between: Float64[Tensor, " n"], others: int) -> float:
-    """One side's share of the variance; the other side's own term is the same in all and falls out."""
-    n = within.shape[0]
-    without = (within.sum() - 2 * within) / ((n - 1) * (n - 2)) - 2 * (between.sum() - between) / ((n - 1) * others)
-    return float((without - without.mean()).square().sum()) * (n - 1) / n
 
 
 class FullKernelDistance(Metric):
