@@ -97,6 +97,8 @@ def computed(name: str, split: str, rank: int, world_size: int, spread_ref: bool
             with mock.patch.object(distributed, "merge_over_ranks", lambda held: held):
                 sides[1] = stats(metric, metric.ref_needs, ref, everything)
     result = metric.compute(sides[0], sides[1])
+    if not metric.error_needs:
+        result = metric.with_error(result, sides[0], sides[1])
     banks = [
         held
         for side in sides
@@ -108,6 +110,7 @@ def computed(name: str, split: str, rank: int, world_size: int, spread_ref: bool
     return {
         "value": result.value,
         "extra": dict(result.extra),
+        "replicates": {side: list(values) for side, values in result.replicates.items()},
         "per_class": result.per_class and {key: list(column) for key, column in result.per_class.items()},
         "per_image": result.per_image and {key: list(column) for key, column in result.per_image.items()},
         "spread": bool(spread),

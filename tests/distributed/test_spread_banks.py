@@ -70,7 +70,7 @@ def _difference(one: Any, other: Any) -> float:
 
 
 def _figures(result: dict[str, Any]) -> dict[str, Any]:
-    return {key: result[key] for key in ("value", "extra", "per_class", "per_image")}
+    return {key: result[key] for key in ("value", "extra", "replicates", "per_class", "per_image")}
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])
@@ -85,8 +85,11 @@ def test_as_in_the_memory_of_one_process(found: dict[int, list[dict[str, Any]]],
             assert off <= (0 if name in IDENTICAL else 1e-9), (case, off)
             compared += 1
     assert compared >= 29 * size
+    for name in ("kid_full", "cmmd", "prc", "nearest", "mind_quantile"):
+        assert expected[name]["replicates"]["gen"], name
+    assert expected["kid"]["extra"]["se"] > 0
     # The comparison tells metrics apart that differ in a setting only.
-    assert _difference(_figures(expected["mind"]), _figures(expected["mind_quantile"])) > 1e-9
+    assert _difference(expected["mind"]["value"], expected["mind_quantile"]["value"]) > 1e-9
 
 
 @pytest.mark.parametrize("size", [2, 3])

@@ -86,8 +86,9 @@ def test_together_they_are_what_each_is_alone() -> None:
         for info in METRICS.entries()
         if info.generic and not info.generic.endswith("_inf") and info.generic != "intra_fd"
     ]
-    together = gm.evaluate(*arrays, names)
+    # Which error bars there is time for is not the same for one metric and for all.
+    together = gm.evaluate(*arrays, names, error_bars="off")
     for name in names:
-        alone = gm.evaluate(*arrays, [name])[name]
+        alone = gm.evaluate(*arrays, [name], error_bars="off")[name]
         assert together[name].value == pytest.approx(alone.value, rel=1e-12), name
         assert together[name].extra == pytest.approx(alone.extra, rel=1e-12), name

@@ -155,3 +155,29 @@ def command(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     except SystemExit as exited:
         if exited.code:
             raise
+
+
+FREE = (f"kid_full.{NET}", f"prdc.{NET}", f"isc.{NET}")
+KID = f"kid.{NET}"
+
+
+def test_those_that_cost_nothing_are_always_given_and_off_takes_them_out(images, monkeypatch):
+    monkeypatch.setattr(error_bars, "_SHARE", 0.0)
+    report = gm.evaluate(*images, [*FREE, KID], device="cpu")
+    for name in FREE:
+        assert {"se", "ci95_low", "ci95_high"} <= set(report[name].extra)
+        assert report[name].replicates
+    assert "se" not in report[KID].extra
+    assert [note for note in report.notes if "left out" in note and KID in note]
+    bare = gm.evaluate(*images, [*FREE, KID], device="cpu", error_bars="off")
+    for name in FREE:
+        assert not {"se", "ci95_low", "ci95_high"} & set(bare[name].extra)
+        assert not bare[name].replicates
+        assert bare[name].value == report[name].value
+    assert not [note for note in bare.notes if "left out" in note]
+
+
+def test_those_that_cost_are_given_where_asked_for(images):
+    result = gm.evaluate(*images, [KID], device="cpu", error_bars="on")[KID]
+    assert result.extra["ci95_low"] < result.value < result.extra["ci95_high"]
+    assert 0 < result.extra["se"] < 10 * result.extra["std"]

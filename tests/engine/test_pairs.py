@@ -100,7 +100,8 @@ class TestMean:
         pairs = expected_pairs(np.arange(40), 6)
         by_hand = [float(gap(values[a : a + 1], values[b : b + 1])) for a, b in pairs]
         assert report[name].value == pytest.approx(np.mean(by_hand), rel=1e-6)
-        assert report[name].extra == pytest.approx({"std": np.std(by_hand), "num_pairs": 6}, rel=1e-6)
+        expected = {"std": np.std(by_hand), "num_pairs": 6, "se": np.std(by_hand, ddof=1) / 6**0.5}
+        assert {figure: report[name].extra[figure] for figure in expected} == pytest.approx(expected, rel=1e-6)
         others = [float(gap(values[a : a + 1], values[b : b + 1])) for a, b in expected_pairs(np.arange(40), 6, 1)]
         assert np.mean(others) != pytest.approx(np.mean(by_hand), rel=1e-6)
 
@@ -110,6 +111,7 @@ class TestMean:
         pairs = list(itertools.combinations(range(40), 2))
         every = gap(values[[a for a, _ in pairs]], values[[b for _, b in pairs]])
         assert value.extra["num_pairs"] == 780
+        assert "se" not in value.extra  # each image is in many pairs
         assert value.value == pytest.approx(float(every.double().mean()), rel=1e-6)
 
     def test_over_classes_counts_each_class_once(self, images, tmp_path) -> None:

@@ -143,7 +143,9 @@ def test_results() -> None:
     exact, fast = compute("cmmd", gen, ref), compute("cmmd_fast", gen, ref)
     found = clip_distance(gen, ref)
     assert exact.value == found.biased
-    assert dict(exact.extra) == {"unbiased": found.unbiased, "num_gen": 40, "num_ref": 30}
+    expected = {"unbiased": found.unbiased, "num_gen": 40, "num_ref": 30, "debiased": found.unbiased}
+    assert {name: exact.extra[name] for name in expected} == expected
+    assert set(exact.extra) == {*expected, "se", "ci95_low", "ci95_high"}
     assert set(fast.extra) == {"mean_term", "max_error"}
     assert fast.extra["max_error"] == pytest.approx(6.617e-4, rel=1e-3)
     assert 0 < fast.extra["mean_term"] < fast.value <= exact.value <= fast.value + fast.extra["max_error"]

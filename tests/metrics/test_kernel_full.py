@@ -149,7 +149,9 @@ def test_result() -> None:
     gen, ref = sample(12, seed=1), sample(30, seed=2, shift=0.5)
     result = FullKernelDistance(FULL, 2020).compute(stats_of(gen), stats_of(ref))
     expected = full_kernel_distance(gen, ref)
-    assert (result.value, dict(result.extra)) == (expected.value, {"se": expected.se, "num_gen": 12, "num_ref": 30})
+    assert (result.value, result.extra["se"]) == pytest.approx(expected, rel=1e-12)
+    assert list(result.extra) == ["se", "ci95_low", "ci95_high", "num_gen", "num_ref"]
+    assert (result.extra["num_gen"], result.extra["num_ref"]) == (12, 30)
     assert str(result.protocol) == "inception-v3.tf2015/2048/tf1-bilinear-299/poly3-full"
     assert result.warnings == ()
 

@@ -10,6 +10,7 @@ from genmetrics.engine.options import Options
 from genmetrics.engine.plan import Plan, width_of
 from genmetrics.engine.sides import Side
 from genmetrics.metrics.frechet import IMAGES_PER_DIMENSION
+from genmetrics.metrics.mean_error import without_error
 from genmetrics.stats.stats import Stats
 from genmetrics.types import MetricResult, Need
 
@@ -68,14 +69,14 @@ def with_error_bars(
     """
     found, notes = dict(results), tuple[str, ...]()
     if options.error_bars == "off":
-        return found, notes
+        return {name: without_error(result) for name, result in found.items()}, notes
     budget = _SHARE * (time.perf_counter() - started)
     for metric in plan.metrics:
-        if not metric.error_needs or not all(gen.meets(need) for need in metric.error_needs):
+        if not all(gen.meets(need) for need in metric.error_needs):
             continue
         # How long it took differs from process to process, and all of them must do the same.
         cost, budget = distributed.from_first_rank((metric.error_cost(gen, ref) * took[metric.id], budget))
-        if options.error_bars == "auto" and cost > budget:
+        if options.error_bars == "auto" and cost > max(budget, 0.0):
             notes += (
                 f"the error bars of {metric.id} were left out: they would take about {cost:.0f} s, more than a fifth "
                 "of the run; --error-bars on (error_bars='on') computes them",

@@ -81,17 +81,19 @@ class Metric(ABC):
 
     @property
     def error_needs(self) -> tuple[Need, ...]:
-        """What its error bars take of either side, where it is to be had; nothing if it has none of that kind."""
+        """What its error bars take of either side, where it is to be had, beyond what ``compute`` reads."""
         return ()
 
     def error_cost(self, gen: SetStatistics, ref: SetStatistics | None) -> float:
-        """How many times the work of ``compute`` the error bars are."""
+        """How many times the work of ``compute`` the error bars are; 0 where ``compute`` gives them by the way."""
         return 0.0
 
     def with_error(self, result: MetricResult, gen: SetStatistics, ref: SetStatistics | None) -> MetricResult:
         """The result with its error bars: ``se``, ``ci95_low`` and ``ci95_high``, and ``debiased`` if it has a bias.
 
         Called only if the generated side meets ``error_needs``. Where an error bar would not hold, a warning says so.
+        Error bars that ``compute`` gives by the way are in its result already; the engine takes them out of it again
+        where none are wanted.
 
         Args:
             result: what ``compute`` gave.

@@ -7,6 +7,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from genmetrics.metrics.base import SetStatistics
+from genmetrics.metrics.mean_error import mean_error, mean_replicates
 from genmetrics.metrics.neighbour_questions import Answers, Balls, OwnBalls, Question
 from genmetrics.metrics.neighbours import NeighbourMetric
 from genmetrics.types import MetricResult
@@ -80,7 +81,16 @@ class ClippedDensityCoverage(NeighbourMetric):
             "density_of_ref": of_ref,
             "coverage_uncalibrated": filled,
         }
-        return MetricResult(self.id, value, extra, self.protocol)
+        if density >= of_ref:  # cut at 1, where the spread of the samples is no longer that of the value
+            return MetricResult(self.id, value, extra, self.protocol)
+        each = answers.balls[clipped].around.clamp(max=k).to(torch.float64) / (k * of_ref)
+        return MetricResult(
+            self.id,
+            value,
+            {**extra, **mean_error(each)},
+            self.protocol,
+            replicates=mean_replicates(each, self.bank(gen).indices()),
+        )
 
 
 def _clipped_mean(counts: Tensor, k: int) -> float:

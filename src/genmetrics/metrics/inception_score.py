@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import cast
 
 import torch
+from jaxtyping import Float64
+from torch import Tensor
 
 from genmetrics.accumulators.softmax_sums import IN_ORDER, SoftmaxSums
 from genmetrics.metrics.base import Metric, SetStatistics
-from genmetrics.types import MetricInfo, MetricResult, Need
+from genmetrics.metrics.mean_error import mean_error
+from genmetrics.types import MetricInfo, MetricResult, Need, Stage
 
 __all__ = ["ChunkedInceptionScore", "InceptionScore"]
 
@@ -35,11 +38,12 @@ class InceptionScore(Metric):
         self.protocol = info.protocol
 
     def compute(self, gen: SetStatistics, ref: SetStatistics | None) -> MetricResult:
-        """The mean over splits; ``std`` is their population spread."""
+        """The mean over splits; ``std`` is their population spread, ``se`` the mean's standard error."""
         sums = cast(SoftmaxSums, gen.get(self.needs[0]))
         scores = sums.mean_divergences().exp()
-        extra = {"std": float(scores.std(correction=0)), "num_splits": self.num_splits}
-        return MetricResult(self.id, float(scores.mean()), extra, self.protocol)
+        extra = {"std": float(scores.std(correction=0)), "num_splits": self.num_splits, **mean_error(scores)}
+        value = float(scores.mean())
+        return MetricResult(self.id, value, extra, self.protocol, replicates=_without_each_split(scores))
 
 
 class ChunkedInceptionScore(Metric):
@@ -64,11 +68,18 @@ class ChunkedInceptionScore(Metric):
         self.protocol = info.protocol
 
     def compute(self, gen: SetStatistics, ref: SetStatistics | None) -> MetricResult:
-        """The mean over runs; ``std`` is their population spread."""
+        """The mean over runs; ``std`` is their population spread, ``se`` the mean's standard error."""
         sums = cast(SoftmaxSums, gen.get(self.needs[0]))
         scores = sums.mean_divergences().exp()
         extra = {"std": float(scores.std(correction=0)), "num_splits": len(scores), "split_size": self.chunk}
-        return MetricResult(self.id, float(scores.mean()), extra, self.protocol, self._warnings(gen, len(scores)))
+        return MetricResult(
+            self.id,
+            float(scores.mean()),
+            {**extra, **mean_error(scores)},
+            self.protocol,
+            self._warnings(gen, len(scores)),
+            replicates=_without_each_split(scores),
+        )
 
     def _warnings(self, gen: SetStatistics, num_runs: int) -> tuple[str, ...]:
         labels = None if gen.labels is None else gen.labels.values()
@@ -82,3 +93,13 @@ class ChunkedInceptionScore(Metric):
             f"the images are in the order of their classes: no run of {self.chunk:,} holds more than {max(classes)} of "
             f"{total} classes, which caps the score. 'isc' permutes the images",
         )
+
+
+def _without_each_split(scores: Float64[Tensor, " splits"]) -> dict[Stage, tuple[float, ...]]:
+    """The mean without each split, which is a block of the images of its own; empty of a single split.
+
+    The splits are of different images, so that their scores are independent: the delete-a-block jackknife is exact,
+    and its standard error that of a mean.
+    """
+    count = len(scores)
+    return {"gen": tuple(((scores.sum() - scores) / (count - 1)).tolist())} if count > 1 else {}

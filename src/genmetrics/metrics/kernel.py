@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import cast
 
@@ -17,6 +18,7 @@ from genmetrics.metrics.base import Metric, SetStatistics, require_samples, requ
 from genmetrics.metrics.kernel_centred import CentredRows, Rest, rest_unit, smooth_between, smooth_within
 from genmetrics.metrics.kernel_rounding import rounding_error
 from genmetrics.metrics.kernel_sets import CentredSet, Heights, centred_sets
+from genmetrics.metrics.mean_error import interval
 from genmetrics.precision import computing_at
 from genmetrics.types import MetricInfo, MetricResult, Need
 
@@ -264,3 +266,30 @@ class KernelDistance(Metric):
             )
         extra = {"std": std, "num_subsets": self.num_subsets, "subset_size": size}
         return MetricResult(self.id, value, extra, protocol, warnings)
+
+    def error_cost(self, gen: SetStatistics, ref: SetStatistics | None) -> float:
+        """All pairs of images, in parts of the pairs that the subsets took."""
+        assert ref is not None
+        n, m = (cast(FeatureBank, side.get(self.needs[0])).num_samples for side in (gen, ref))
+        size = min(self.subset_size, n, m)
+        every = (n * n + m * m) / 2 + n * m
+        # Where subsets take more pairs than there are, each pair is computed once for all of them.
+        return every / min(every, 2 * self.num_subsets * size * size)
+
+    def with_error(self, result: MetricResult, gen: SetStatistics, ref: SetStatistics | None) -> MetricResult:
+        """The standard error of the mean over subsets, over the draw of both sets and of the subsets.
+
+        Given the images, subsets are drawn independently, about the estimate of all pairs of images. The variance is
+        therefore that of this estimate, by the jackknife of ``full_kernel_distance``, and that of the subsets divided
+        by their number. Sets of fewer than three images have none.
+        """
+        from genmetrics.metrics.kernel_full import full_kernel_distance  # which is made of this module's parts
+
+        assert ref is not None
+        features = [cast(FeatureBank, side.get(self.needs[0])).in_panels() for side in (gen, ref)]
+        least = min(map(len, features))
+        if least < 3:
+            return result
+        of_all = full_kernel_distance(features[0], features[1], self.device).se
+        se = math.hypot(of_all, float(result.extra["std"]) / math.sqrt(self.num_subsets))
+        return replace(result, extra={**result.extra, **interval(result.value, se, float(least - 1))})

@@ -9,6 +9,7 @@ from torch import Tensor
 from genmetrics.accumulators.feature_bank import FeatureBank
 from genmetrics.errors import StatisticsError
 from genmetrics.metrics.base import SetStatistics
+from genmetrics.metrics.mean_error import mean_error, mean_replicates, share_error
 from genmetrics.metrics.neighbour_pass import median
 from genmetrics.metrics.neighbour_questions import Answers, NearestOther, Neighbours, Question, Realism
 from genmetrics.metrics.neighbours import NeighbourMetric
@@ -71,7 +72,15 @@ class RealismScore(NeighbourMetric):
             "realism": scores.tolist(),
             "nearest_ref": _indices(self.bank(ref), answers.nearest[nearest][1]),
         }
-        return MetricResult(self.id, extra["mean"], extra, self.protocol, warnings, per_image=table)
+        return MetricResult(
+            self.id,
+            extra["mean"],
+            {**extra, **mean_error(finite)},
+            self.protocol,
+            warnings,
+            per_image=table,
+            replicates=mean_replicates(finite, self.bank(gen).indices()[scores.isfinite()]),
+        )
 
 
 class Authenticity(NeighbourMetric):
@@ -106,8 +115,15 @@ class Authenticity(NeighbourMetric):
             "authentic": authentic.int().tolist(),
         }
         value = 100 * float(authentic.double().mean())
-        extra = {"num_authentic": int(authentic.sum())}
-        return MetricResult(self.id, value, extra, self.protocol, per_image=table)
+        percent = {name: 100 * figure for name, figure in share_error(authentic).items()}
+        return MetricResult(
+            self.id,
+            value,
+            {"num_authentic": int(authentic.sum()), **percent},
+            self.protocol,
+            per_image=table,
+            replicates=mean_replicates(100 * authentic.double(), self.bank(gen).indices()),
+        )
 
 
 class NearestReference(NeighbourMetric):
@@ -141,7 +157,14 @@ class NearestReference(NeighbourMetric):
             "nearest_ref": _indices(self.bank(ref), index),
             "distance": distances.tolist(),
         }
-        return MetricResult(self.id, float(distances.mean()), extra, self.protocol, per_image=table)
+        return MetricResult(
+            self.id,
+            float(distances.mean()),
+            {**extra, **mean_error(distances)},
+            self.protocol,
+            per_image=table,
+            replicates=mean_replicates(distances, self.bank(gen).indices()),
+        )
 
 
 def _indices(bank: FeatureBank, rows: Tensor) -> list[int]:

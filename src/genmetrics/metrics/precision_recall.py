@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from genmetrics.metrics.base import SetStatistics
+from genmetrics.metrics.mean_error import mean_error, mean_replicates, share_error
 from genmetrics.metrics.neighbour_questions import Answers, Balls, Question
 from genmetrics.metrics.neighbours import NeighbourMetric, sizes_differ
 from genmetrics.types import MetricResult
@@ -28,15 +29,28 @@ class PrecisionRecall(NeighbourMetric):
         return (Balls("ref", k, inclusive), Balls("gen", k, inclusive))
 
     def result(self, answers: Answers, gen: SetStatistics, ref: SetStatistics) -> MetricResult:
-        """Precision; ``recall`` and ``f_score``, their harmonic mean, beside it."""
+        """Precision; ``recall`` and ``f_score``, their harmonic mean, beside it.
+
+        Given the reference, generated samples are in its balls or not independently of each other: ``se`` is that of a
+        share. Recall has none, since each generated sample's ball depends on the others.
+        """
         precision, recall = precision_and_recall(self, answers)
         extra = {
             "precision": precision,
             "recall": recall,
             "f_score": 2 * precision * recall / max(1e-5, precision + recall),
         }
-        warnings = sizes_differ("precision and recall depend", self.bank(gen).num_samples, self.bank(ref).num_samples)
-        return MetricResult(self.id, precision, extra, self.protocol, warnings)
+        bank = self.bank(gen)
+        inside = answers.balls[_of_ref(self)].around > 0
+        warnings = sizes_differ("precision and recall depend", bank.num_samples, self.bank(ref).num_samples)
+        return MetricResult(
+            self.id,
+            precision,
+            {**extra, **share_error(inside)},
+            self.protocol,
+            warnings,
+            replicates=mean_replicates(inside, bank.indices()),
+        )
 
 
 class DensityCoverage(NeighbourMetric):
@@ -56,20 +70,32 @@ class DensityCoverage(NeighbourMetric):
         return (Balls("ref", k, False), Balls("gen", k, False))
 
     def result(self, answers: Answers, gen: SetStatistics, ref: SetStatistics) -> MetricResult:
-        """Density, and the other three beside it."""
+        """Density, and the other three beside it; ``se`` is density's, over the generated samples alone."""
         precision, recall = precision_and_recall(self, answers)
-        of_ref = self.questions[0]
-        assert isinstance(of_ref, Balls)
+        of_ref, bank = _of_ref(self), self.bank(gen)
         counts = answers.balls[of_ref]
         density = float(counts.around.double().mean()) / of_ref.k
+        shares = counts.around.double() / of_ref.k
         extra = {
             "precision": precision,
             "recall": recall,
             "density": density,
             "coverage": float((counts.inside > 0).double().mean()),
         }
-        warnings = sizes_differ("recall and coverage depend", self.bank(gen).num_samples, self.bank(ref).num_samples)
-        return MetricResult(self.id, density, extra, self.protocol, warnings)
+        warnings = sizes_differ("recall and coverage depend", bank.num_samples, self.bank(ref).num_samples)
+        return MetricResult(
+            self.id,
+            density,
+            {**extra, **mean_error(shares)},
+            self.protocol,
+            warnings,
+            replicates=mean_replicates(shares, bank.indices()),
+        )
+
+
+def _of_ref(metric: NeighbourMetric) -> Balls:
+    """The question about the reference's balls."""
+    return next(asked for asked in metric.questions if isinstance(asked, Balls) and asked.side == "ref")
 
 
 def precision_and_recall(metric: NeighbourMetric, answers: Answers) -> tuple[float, float]:
