@@ -53,6 +53,7 @@ def test_auto_has_them_where_there_is_time(images, monkeypatch):
 
 def test_auto_leaves_them_out_and_says_so(images, monkeypatch):
     monkeypatch.setattr(error_bars, "_SHARE", 0.0)
+    monkeypatch.setattr(error_bars, "_LEAST", 0.0)
     report = run(*images)
     assert "se" not in report[FD].extra
     assert any(f"the error bars of {FD} were left out" in note and "--error-bars on" in note for note in report.notes)

@@ -139,8 +139,8 @@ class BlockMoments(Accumulator):
                 continue
             # A copy: what waits goes on waiting, so that reading changes nothing of what is fed later.
             rest = Moments(self.width)
-            for rows, numbers in waiting:
-                rest.update(rows, numbers)
+            rows, numbers = zip(*waiting, strict=True)
+            rest.update(torch.cat(rows), torch.cat(numbers))  # at once: the same bits however they came
             found.append(self._blocks[place].merge(rest))
         return found
 

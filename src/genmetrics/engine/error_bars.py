@@ -16,8 +16,8 @@ from genmetrics.types import MetricResult, Need
 
 __all__ = ["error_needs_of", "with_error_bars"]
 
-#: The part of a run that error bars may add to it unasked.
-_SHARE = 0.2
+#: The part of a run that error bars may add to it unasked, and the seconds that they may take in any case.
+_SHARE, _LEAST = 0.2, 1.0
 
 
 def error_needs_of(plan: Plan, side: Side, options: Options, num: int | None = None) -> tuple[Need, ...]:
@@ -70,7 +70,7 @@ def with_error_bars(
     found, notes = dict(results), tuple[str, ...]()
     if options.error_bars == "off":
         return {name: without_error(result) for name, result in found.items()}, notes
-    budget = _SHARE * (time.perf_counter() - started)
+    budget = max(_LEAST, _SHARE * (time.perf_counter() - started))
     for metric in plan.metrics:
         if not all(gen.meets(need) for need in metric.error_needs):
             continue

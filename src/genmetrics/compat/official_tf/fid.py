@@ -52,7 +52,9 @@ def fid_report(paths: Sequence[str | Path], inception_path: str | Path | None, d
         sides.append(files or f"stats:{path}")
     weights = None if graph is None else {EXTRACTOR: graph.weights}
     with showing_progress(quiet) as progress:
-        return evaluate(sides[0], sides[1], ["fid"], weights=weights, device=device, progress=progress)
+        return evaluate(
+            sides[0], sides[1], ["fid"], weights=weights, device=device, error_bars="off", progress=progress
+        )
 
 
 def device_of(gpu: str) -> str:

@@ -69,6 +69,7 @@ def calculate_fid_given_paths(
                 workers=num_workers,
                 # pytorch-fid compares whatever is called mu and sigma; what a file says of itself is warned of.
                 force=True,
+                error_bars="off",
                 progress=progress,
             )
     tell(_warnings(report, metric))

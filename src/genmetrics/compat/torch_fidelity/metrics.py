@@ -241,6 +241,7 @@ def _measured(settings: Settings, device: str) -> Report:
             batch_size=settings.batch_size,
             seed=settings.rng_seed,
             cache=_cache(settings),
+            error_bars="off",
             progress=progress,
         )
 

@@ -38,7 +38,7 @@ def measure(
     _check(ref, given)
     # For people it is not the reference that is read here.
     stats = compute_stats(source, [METRIC], **given, progress=lambda record: progress(replace(record, stage="gen")))
-    report = evaluate(stats, ref, [METRIC], **given, cache=False, progress=progress)
+    report = evaluate(stats, ref, [METRIC], **given, cache=False, error_bars="off", progress=progress)
     (result,) = report.metrics.values()
     return result, report, stats
 

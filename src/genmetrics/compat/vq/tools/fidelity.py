@@ -72,6 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 device=device,
                 alpha=ALPHA,
                 crop=CROP,
+                error_bars="off",
                 progress=progress,
             )
         if first:
