@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from genmetrics.accumulators.build import ACCUMULATORS, build_accumulator
+from genmetrics.accumulators.build import ACCUMULATORS, BLOCKS, build_accumulator
 from genmetrics.accumulators.feature_bank import FeatureBank
 from genmetrics.accumulators.moments import Moments
 from genmetrics.accumulators.softmax_sums import SoftmaxSums
 from genmetrics.errors import UnknownNameError
 from genmetrics.types import Need
 
-OPTIONS = {"softmax_sums": (("num_splits", 4), ("seed", 17))}
+OPTIONS = {"softmax_sums": (("num_splits", 4), ("seed", 17)), BLOCKS: (("blocks", 10),)}
 
 
 def need(kind: str) -> Need:
@@ -41,5 +41,7 @@ def test_each_call_makes_a_new_one() -> None:
 
 
 def test_unknown_kind() -> None:
-    with pytest.raises(UnknownNameError, match=r"^unknown accumulator 'moment'; did you mean 'moments'\?$"):
+    with pytest.raises(
+        UnknownNameError, match=r"^unknown accumulator 'moment'; did you mean 'moments' or 'block_moments'\?$"
+    ):
         build_accumulator(need("moment"), 5, None)
