@@ -280,7 +280,7 @@ def test_the_three_commands_of_the_page(genmetrics, two_sets, inception_weights,
 
     shown = genmetrics("stats", "show", "VIRTUAL.npz")
     assert "(ADM reference npz)" in shown.out and "an unknown number of images" in shown.out
-    assert "reference for fid, sfid, fid_inf\n" in shown.out
+    assert "reference for fid, sfid, fid_inf, fid_influence\n" in shown.out
     assert "the images of 'arr_0' are not what these statistics are of" in shown.out
     assert genmetrics("stats", "convert", "VIRTUAL.npz", "ref.safetensors").code == 0
     command = ("eval", "samples/", "--ref", "ref.safetensors", "-m", "fid", "--num", 3, "--weights", inception_weights)

@@ -61,9 +61,9 @@ class InceptionV3(InceptionTrunk):
             if missing.issubset(found):
                 return found
         pooled = found["2048"]
-        found["logits_unbiased"] = pooled @ self.fc.weight.T
+        found["logits_unbiased"] = pooled @ self.fc.weight.T.to(pooled.dtype)
         if "logits" in missing:
-            found["logits"] = found["logits_unbiased"] + self.fc.bias
+            found["logits"] = found["logits_unbiased"] + self.fc.bias.to(pooled.dtype)
         return {name: found[name] for name in found if name in missing}
 
 
