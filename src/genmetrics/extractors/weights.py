@@ -200,7 +200,8 @@ def _missing(published: PublishedWeights, reason: str) -> MissingWeightsError:
     return MissingWeightsError(
         f"extractor {published.extractor!r} has no weights here: looked for {names} in {folders}; downloading "
         f"failed: {reason}\n"
-        f"  give the file:        --weights PATH  (published at {next(iter(published.urls.values()), '-')})"
+        f"  give the file:        --weights PATH, or put it into '{search_folders()[0]}'  (published at "
+        f"{next(iter(published.urls.values()), '-')})"
     )
 
 
