@@ -59,7 +59,14 @@ class TestPairs:
         agree(found)
         # Negative control: in the other direction the same, against another folder not.
         assert fid.compute_fid(
-            folders[1], folders[0], mode=mode, custom_feat_extractor=both.network, device="cpu", verbose=False
+            folders[1],
+            folders[0],
+            mode=mode,
+            custom_feat_extractor=both.network,
+            batch_size=8,
+            num_workers=0,
+            device="cpu",
+            verbose=False,
         ) == pytest.approx(found[0], rel=1e-9)
         other = fid.compute_fid(
             folders[1], folders[1], mode=mode, custom_feat_extractor=both.network, device="cpu", verbose=False
