@@ -30,10 +30,9 @@ fidelity = import_peer("torch_fidelity.interpolate_compat_tensorflow")
 
 from genmetrics.compat.cleanfid import (  # noqa: E402
     custom_stats,
-    feature_sets,
     fid,
     network,
-    sides,
+    passes,
     statistics,
     wrappers,
 )
@@ -126,7 +125,7 @@ def shared_networks(networks: dict[str, Network], monkeypatch: pytest.MonkeyPatc
             return networks[mode]
         return whole(mode, model_name, device)
 
-    for module in (sides, feature_sets, custom_stats, wrappers):
+    for module in (passes, custom_stats, wrappers):
         monkeypatch.setattr(module, "network_of", network_of)
 
 

@@ -17,10 +17,10 @@ class TestKid:
     @pytest.fixture(autouse=True)
     @staticmethod
     def _networks(theirs, small_network, monkeypatch):
-        from genmetrics.compat.cleanfid import sides
+        from genmetrics.compat.cleanfid import passes
 
         monkeypatch.setattr(theirs.fid, "build_feature_extractor", lambda *_, **__: small_network)
-        monkeypatch.setattr(sides, "network_of", lambda *_, **__: small_network)
+        monkeypatch.setattr(passes, "network_of", lambda *_, **__: small_network)
 
     @pytest.mark.parametrize("mode", MODES)
     @pytest.mark.parametrize("pair", ["folders", "folder and set", "generator and folder", "generator and set"])

@@ -12,13 +12,14 @@ from genmetrics import distributed
 from genmetrics.accumulators.feature_bank import FeatureBank
 from genmetrics.compat.cleanfid.generated import features_of_generator
 from genmetrics.compat.cleanfid.images import PathLike, listed_images, opened_images, some_of
-from genmetrics.compat.cleanfid.network import DeviceLike, device_text, network_of
+from genmetrics.compat.cleanfid.network import INCEPTION, DeviceLike, device_text
 from genmetrics.compat.cleanfid.passes import (
     FeatureModel,
     Way,
     features_of_batch,
     features_of_images,
     stats_of,
+    way_of,
 )
 from genmetrics.compat.cleanfid.utils import Transform
 from genmetrics.engine.networks import resolve_device
@@ -81,15 +82,8 @@ def get_files_features(
     Raises:
         GenmetricsError: see ``genmetrics.errors``.
     """
-    way = Way(
-        network_of(mode, device=device) if model is None else model,
-        mode,
-        device,
-        custom_image_tranform,
-        custom_fn_resize,
-        batch_size,
-        num_workers,
-        verbose,
+    way = way_of(
+        model, INCEPTION, mode, device, custom_image_tranform, custom_fn_resize, batch_size, num_workers, verbose
     )
     return array_of_images(listed_images(l_files, fdir), way, description)
 
@@ -130,15 +124,8 @@ def get_folder_features(
     Raises:
         GenmetricsError: see ``genmetrics.errors``.
     """
-    way = Way(
-        network_of(mode, device=device) if model is None else model,
-        mode,
-        device,
-        custom_image_tranform,
-        custom_fn_resize,
-        batch_size,
-        num_workers,
-        verbose,
+    way = way_of(
+        model, INCEPTION, mode, device, custom_image_tranform, custom_fn_resize, batch_size, num_workers, verbose
     )
     return array_of_images(some_of(announced(fdir, verbose), num, shuffle, seed), way, description)
 
@@ -180,15 +167,7 @@ def get_model_features(
     Raises:
         GenmetricsError: see ``genmetrics.errors``.
     """
-    way = Way(
-        network_of(mode, device=device) if model is None else model,
-        mode,
-        device,
-        custom_image_tranform,
-        custom_fn_resize,
-        batch_size,
-        verbose=verbose,
-    )
+    way = way_of(model, INCEPTION, mode, device, custom_image_tranform, custom_fn_resize, batch_size, 0, verbose)
     if not callable(G):
         raise UsageError(f"the generator is a {type(G).__name__}, expected a function of the noise")
     found = list(features_of_generator(G, way, z_dim, num_gen, desc))

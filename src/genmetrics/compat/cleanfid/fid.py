@@ -26,7 +26,7 @@ from genmetrics.compat.cleanfid.features import build_feature_extractor, get_ref
 from genmetrics.compat.cleanfid.generated import features_of_generator
 from genmetrics.compat.cleanfid.images import PathLike
 from genmetrics.compat.cleanfid.network import INCEPTION, DeviceLike
-from genmetrics.compat.cleanfid.passes import FeatureModel
+from genmetrics.compat.cleanfid.passes import FeatureModel, way_of
 from genmetrics.compat.cleanfid.resize import build_resizer, make_resizer
 from genmetrics.compat.cleanfid.sides import (
     Generator,
@@ -37,7 +37,6 @@ from genmetrics.compat.cleanfid.sides import (
     generator_to_folder,
     generator_to_set,
     say_if,
-    way_of,
 )
 from genmetrics.compat.cleanfid.utils import Transform
 

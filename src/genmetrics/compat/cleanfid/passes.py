@@ -21,7 +21,15 @@ from genmetrics.accumulators.moments import Moments
 from genmetrics.cli.progress import showing_progress
 from genmetrics.compat.cleanfid.clip_features import CLIP_fx, img_preprocess_clip
 from genmetrics.compat.cleanfid.images import holds_floats
-from genmetrics.compat.cleanfid.network import METRIC_OF_MODE, DeviceLike, Network, check_mode, device_text
+from genmetrics.compat.cleanfid.network import (
+    CLIP,
+    METRIC_OF_MODE,
+    DeviceLike,
+    Network,
+    check_mode,
+    device_text,
+    network_of,
+)
 from genmetrics.compat.cleanfid.utils import ResizeDataset, Transform, Unreadable
 from genmetrics.engine.evaluate import drive
 from genmetrics.engine.networks import resolve_device
@@ -46,6 +54,7 @@ __all__ = [
     "resize_of",
     "stats_of",
     "stats_of_features",
+    "way_of",
 ]
 
 #: From (n, 3, h, w) images, 0..255, to (n, d) features.
@@ -114,6 +123,31 @@ class Way:
 def resize_of(model: FeatureModel) -> Transform | None:
     """The resize that a network of ours has of its own; None where the mode's is its."""
     return img_preprocess_clip if isinstance(model, CLIP_fx) else None
+
+
+def way_of(
+    model: FeatureModel | None,
+    model_name: str,
+    mode: str,
+    device: DeviceLike,
+    custom_image_tranform: Transform | None,
+    custom_fn_resize: Transform | None,
+    batch_size: int,
+    num_workers: int,
+    verbose: bool,
+) -> Way:
+    """How images become features; without a model by the network of ``model_name`` and the mode.
+
+    Raises:
+        UsageError: if that cannot be meant.
+    """
+    if model is None:
+        model = network_of(mode, model_name, device)
+        own = resize_of(model)
+        if own is not None and custom_fn_resize is not None:
+            raise UsageError(f"custom_fn_resize was given with model_name={CLIP!r}, which has a resize of its own")
+        custom_fn_resize = custom_fn_resize or own
+    return Way(model, mode, device, custom_image_tranform, custom_fn_resize, batch_size, num_workers, verbose)
 
 
 def stats_of(source: ItemSource, way: Way, description: str, *, features: bool) -> Stats | None:

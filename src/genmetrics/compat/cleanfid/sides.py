@@ -16,17 +16,14 @@ from genmetrics.compat.cleanfid.distances import moments_distance
 from genmetrics.compat.cleanfid.feature_sets import announced
 from genmetrics.compat.cleanfid.generated import features_of_generator
 from genmetrics.compat.cleanfid.images import PathLike
-from genmetrics.compat.cleanfid.network import CLIP, INCEPTION, DeviceLike, Network, check_mode, network_of
+from genmetrics.compat.cleanfid.network import INCEPTION, Network, check_mode
 from genmetrics.compat.cleanfid.passes import (
-    FeatureModel,
     Way,
     features_of_images,
     moments_of,
-    resize_of,
     stats_of,
 )
 from genmetrics.compat.cleanfid.statistics import found_stats
-from genmetrics.compat.cleanfid.utils import Transform
 from genmetrics.errors import GenmetricsWarning, StatisticsError, UsageError
 from genmetrics.sources.loader import ItemSource
 from genmetrics.stats.stats import Stats
@@ -40,7 +37,6 @@ __all__ = [
     "generator_to_folder",
     "generator_to_set",
     "say_if",
-    "way_of",
 ]
 
 #: From (batch_size, z_dim) noise to as many images, (n, 3, h, w), 0..255.
@@ -101,31 +97,6 @@ def check_sides(fdir1: PathLike | None, fdir2: PathLike | None, gen: Generator |
         raise UsageError("fdir1 and gen were both given, and one of them is measured; leave the other out")
     if gen is not None and not callable(gen):
         raise UsageError(f"the generator is a {type(gen).__name__}, expected a function of the noise")
-
-
-def way_of(
-    model: FeatureModel | None,
-    model_name: str,
-    mode: str,
-    device: DeviceLike,
-    custom_image_tranform: Transform | None,
-    custom_fn_resize: Transform | None,
-    batch_size: int,
-    num_workers: int,
-    verbose: bool,
-) -> Way:
-    """How images become features; without a model by the network of ``model_name`` and the mode.
-
-    Raises:
-        UsageError: if that cannot be meant.
-    """
-    if model is None:
-        model = network_of(mode, model_name, device)
-        own = resize_of(model)
-        if own is not None and custom_fn_resize is not None:
-            raise UsageError(f"custom_fn_resize was given with model_name={CLIP!r}, which has a resize of its own")
-        custom_fn_resize = custom_fn_resize or own
-    return Way(model, mode, device, custom_image_tranform, custom_fn_resize, batch_size, num_workers, verbose)
 
 
 def folder_to_folder(fdir1: PathLike, fdir2: PathLike, way: Way) -> float:
