@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from jaxtyping import Float64, Int64
@@ -12,9 +12,8 @@ from torch import Tensor, nn
 from typing_extensions import Unpack
 
 from genmetrics.compat.torchmetrics.metric import MetricOptions, TooFewImagesError
-from genmetrics.compat.torchmetrics.rows_metric import RowsMetric
 from genmetrics.compat.torchmetrics.rows_state import permutation
-from genmetrics.compat.torchmetrics.two_sets import TwoSetMetric
+from genmetrics.compat.torchmetrics.two_sets_of_rows import TwoSetRowsMetric
 from genmetrics.errors import UsageError
 from genmetrics.metrics.kernel import distances_of_subsets
 from genmetrics.metrics.kernel_subsets import distances_of_subsets_under, polynomial_kernel
@@ -22,7 +21,7 @@ from genmetrics.metrics.kernel_subsets import distances_of_subsets_under, polyno
 __all__ = ["KernelInceptionDistance"]
 
 
-class KernelInceptionDistance(TwoSetMetric, RowsMetric):
+class KernelInceptionDistance(TwoSetRowsMetric):
     """Kernel distance between the features of real and of generated ("fake") images, over random subsets.
 
     In one process the subsets are drawn from torch's generator, as torchmetrics draws them. On several processes all
@@ -54,11 +53,6 @@ class KernelInceptionDistance(TwoSetMetric, RowsMetric):
 
     higher_is_better: bool | None = False
     plot_upper_bound: float | None = 1.0
-    real_states: ClassVar[tuple[str, ...]] = ("real_features",)
-    row_states: ClassVar[tuple[str, ...]] = ("real_features", "fake_features")
-
-    real_features: list[Tensor]
-    fake_features: list[Tensor]
 
     def __init__(
         self,
@@ -82,22 +76,6 @@ class KernelInceptionDistance(TwoSetMetric, RowsMetric):
         self.gamma = None if gamma is None else _positive("gamma", gamma)
         self.coef = _positive("coef", coef)
         self._add_row_states()
-
-    def update(self, imgs: Tensor, real: bool) -> None:
-        """Add images.
-
-        Args:
-            imgs: (n, 3, h, w) uint8 RGB 0..255, or floats in 0..1 with ``normalize``; what a module takes if there is
-                one.
-            real: whether they are real.
-
-        Raises:
-            SourceError: if they are none of these.
-            UsageError: if they are uint8 in spite of ``normalize``.
-            StatisticsError: if a module gives anything but (n, d) features.
-        """
-        features = self._features(imgs, self.normalize and not self.used_custom_model)
-        (self.real_features if real else self.fake_features).append(features)
 
     def compute(self) -> tuple[Tensor, Tensor]:
         """The mean over subsets and their population spread, scalars of the features' type.

@@ -17,8 +17,7 @@ from genmetrics.accumulators.labels import Labels
 from genmetrics.accumulators.moments import Moments
 from genmetrics.compat.torchmetrics.images import warn
 from genmetrics.compat.torchmetrics.metric import MetricOptions, TooFewImagesError
-from genmetrics.compat.torchmetrics.rows_metric import RowsMetric
-from genmetrics.compat.torchmetrics.two_sets import TwoSetMetric
+from genmetrics.compat.torchmetrics.two_sets_of_rows import TwoSetRowsMetric
 from genmetrics.errors import UsageError
 from genmetrics.metrics import METRICS
 from genmetrics.metrics.mifid import MemorisationInformedFrechetDistance
@@ -29,7 +28,7 @@ __all__ = ["MemorizationInformedFrechetInceptionDistance"]
 _BLOCK = 4096
 
 
-class MemorizationInformedFrechetInceptionDistance(TwoSetMetric, RowsMetric):
+class MemorizationInformedFrechetInceptionDistance(TwoSetRowsMetric):
     """FID over m, the mean over real images of the least 1 − |cos| to a generated ("fake") one; m = 1 from a limit on.
 
     Args:
@@ -53,11 +52,6 @@ class MemorizationInformedFrechetInceptionDistance(TwoSetMetric, RowsMetric):
     higher_is_better: bool | None = False
     plot_lower_bound: float | None = None
     layers: ClassVar[tuple[str | int, ...]] = (64, 192, 768, 2048)
-    real_states: ClassVar[tuple[str, ...]] = ("real_features",)
-    row_states: ClassVar[tuple[str, ...]] = ("real_features", "fake_features")
-
-    real_features: list[Tensor]
-    fake_features: list[Tensor]
 
     def __init__(
         self,
@@ -75,22 +69,6 @@ class MemorizationInformedFrechetInceptionDistance(TwoSetMetric, RowsMetric):
             raise UsageError(f"cosine_distance_eps is {cosine_distance_eps!r}, expected a float above 0 and at most 1")
         self.cosine_distance_eps = cosine_distance_eps
         self._add_row_states()
-
-    def update(self, imgs: Tensor, real: bool) -> None:
-        """Add images.
-
-        Args:
-            imgs: (n, 3, h, w) uint8 RGB 0..255, or floats in 0..1 with ``normalize``; what a module takes if there is
-                one.
-            real: whether they are real.
-
-        Raises:
-            SourceError: if they are none of these.
-            UsageError: if they are uint8 in spite of ``normalize``.
-            StatisticsError: if a module gives anything but (n, d) features.
-        """
-        features = self._features(imgs, self.normalize and not self.used_custom_model)
-        (self.real_features if real else self.fake_features).append(features)
 
     def compute(self) -> Tensor:
         """The quotient, a scalar of the features' type.
