@@ -7,14 +7,13 @@ from typing import Any
 
 from torch import nn
 
-from genmetrics.compat.torch_fidelity.generative_model_base import GenerativeModelBase
-from genmetrics.compat.torch_fidelity.noise_options import NoiseOptions
+from genmetrics.compat.torch_fidelity.noise_model import NoiseModel
 from genmetrics.errors import UsageError
 
 __all__ = ["GenerativeModelModuleWrapper"]
 
 
-class GenerativeModelModuleWrapper(GenerativeModelBase):
+class GenerativeModelModuleWrapper(NoiseModel):
     """A module that takes noise, and labels if it is conditional, with what it must be given.
 
     Attributes:
@@ -45,30 +44,14 @@ class GenerativeModelModuleWrapper(GenerativeModelBase):
         Raises:
             UsageError: if this is no module, or a number or name cannot be meant.
         """
-        super().__init__()
         if not isinstance(module, nn.Module):
             raise UsageError(f"the generator is a {type(module).__name__}; expected a torch.nn.Module")
-        self._noise = NoiseOptions(z_size, z_type, num_classes)
+        super().__init__(z_size, z_type, num_classes)
         self.module = copy.deepcopy(module) if make_copy else module
         if make_eval:
             self.module.eval()
         if cuda is not None:
             self.module = self.module.cuda() if cuda else self.module.cpu()
-
-    @property
-    def z_size(self) -> int:
-        """The size of the noise of one sample."""
-        return self._noise.z_size
-
-    @property
-    def z_type(self) -> str:
-        """The name of a registered noise source."""
-        return self._noise.z_type
-
-    @property
-    def num_classes(self) -> int:
-        """How many classes labels are drawn from; 0 if it takes none."""
-        return self._noise.num_classes
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the module gives."""

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from genmetrics.compat.torch_fidelity.generative_model_base import GenerativeModelBase
-from genmetrics.compat.torch_fidelity.noise_options import NoiseOptions
+from genmetrics.compat.torch_fidelity.noise_model import NoiseModel
 from genmetrics.errors import UsageError
 from genmetrics.paths import require_file
 from genmetrics.sources.generator import generator_device
@@ -16,7 +15,7 @@ from genmetrics.sources.onnx import OnnxNetwork, open_session
 __all__ = ["GenerativeModelONNX"]
 
 
-class GenerativeModelONNX(GenerativeModelBase):
+class GenerativeModelONNX(NoiseModel):
     """An ONNX model, run by ONNX Runtime: on a GPU where that package can, else on the CPU.
 
     Its first input is the noise, its second the labels, its first output the images. A model whose batch size is fixed
@@ -41,27 +40,11 @@ class GenerativeModelONNX(GenerativeModelBase):
             SourceError: if there is no such file, or it is no model.
             DependencyError: if ONNX Runtime is not installed.
         """
-        super().__init__()
         path = require_file(str(path_onnx), "an ONNX file")
-        self._noise = NoiseOptions(z_size, z_type, num_classes)
+        super().__init__(z_size, z_type, num_classes)
         self.ort_session = open_session(path, str(path_onnx), generator_device("auto"), required=False)
         self.input_names = [one.name for one in self.ort_session.get_inputs()]
         self._run = OnnxNetwork(self.ort_session, f"'{path_onnx}'", {"z_size": z_size, "num_classes": num_classes})
-
-    @property
-    def z_size(self) -> int:
-        """The size of the noise of one sample."""
-        return self._noise.z_size
-
-    @property
-    def z_type(self) -> str:
-        """The name of a registered noise source."""
-        return self._noise.z_type
-
-    @property
-    def num_classes(self) -> int:
-        """How many classes labels are drawn from; 0 if it takes none."""
-        return self._noise.num_classes
 
     def forward(self, *args: Tensor) -> Tensor:
         """The images, on the device of the noise.
