@@ -7,9 +7,7 @@ larger than the distance to the truth, which the samples' Gram matrix gives exac
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +18,7 @@ import genmetrics
 from genmetrics.accumulators.moments import Moments
 from genmetrics.metrics.frechet import frechet_distance
 from support.peers import import_peer
+from support.pytorch_fid_peer import exact_frechet, peer_warnings, relative
 
 fidelity = import_peer("torch_fidelity")
 fidelity_fid = import_peer("torch_fidelity.metric_fid")
@@ -53,7 +52,7 @@ def of_pytorch_fid(gen: np.ndarray, ref: np.ndarray) -> float:
     # As get_activations and calculate_activation_statistics keep them: float64.
     sides = [features.astype(np.float64) for features in (gen, ref)]
     moments = [(np.mean(side, axis=0), np.cov(side, rowvar=False)) for side in sides]
-    with scipy_warnings_of_the_peer():
+    with peer_warnings():
         return float(pytorch_fid.calculate_frechet_distance(*moments[0], *moments[1]))
 
 
@@ -63,30 +62,6 @@ def of_fidelity(gen: np.ndarray, ref: np.ndarray) -> float:
 
 
 PEERS = {"pytorch-fid": of_pytorch_fid, "torch-fidelity": of_fidelity}
-
-
-@contextmanager
-def scipy_warnings_of_the_peer() -> Iterator[None]:
-    """pytorch-fid passes sqrtm an argument that SciPy deprecates, and singular products."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The `disp` argument is deprecated", DeprecationWarning)
-        warnings.filterwarnings("ignore", "Matrix is singular", RuntimeWarning)
-        yield
-
-
-def exact(gen: np.ndarray, ref: np.ndarray) -> float:
-    """By the nuclear norm of the samples' cross-Gram matrix, without any covariance, in NumPy alone."""
-    gen, ref = gen.astype(np.float64), ref.astype(np.float64)
-    rows = [(side - side.mean(axis=0)) / np.sqrt(len(side) - 1) for side in (gen, ref)]
-    overlap = np.linalg.svd(rows[0] @ rows[1].T, compute_uv=False).sum()
-    shift = gen.mean(axis=0) - ref.mean(axis=0)
-    return float(shift @ shift + sum(np.square(side).sum() for side in rows) - 2 * overlap)
-
-
-def relative(ours: float, theirs: float) -> float:
-    error = abs(ours - theirs) / abs(theirs)
-    print(f"ours {ours!r}, theirs {theirs!r}, relative {error:.1e}")
-    return error
 
 
 @pytest.fixture(scope="module")
@@ -130,13 +105,13 @@ class TestBelowFullRank:
         """Reached: 3e-15."""
         gen, ref = draw_features(1, counts[0], width, 0.1), draw_features(2, counts[1], width, 0.0)
         ours = frechet_distance(our_moments(gen), our_moments(ref))
-        assert relative(ours, exact(gen, ref)) <= TO_THE_TRUTH
+        assert relative(ours, exact_frechet((gen, ref))) <= TO_THE_TRUTH
 
     def test_one_side_of_full_rank(self):
         """Reached: 1e-15. One factor is of samples, the other of a covariance."""
         gen, ref = draw_features(1, 150, 192, 0.1), draw_features(2, 900, 192, 0.0)
         ours = frechet_distance(our_moments(gen), our_moments(ref))
-        assert relative(ours, exact(gen, ref)) <= TO_THE_TRUTH
+        assert relative(ours, exact_frechet((gen, ref))) <= TO_THE_TRUTH
 
     @pytest.mark.parametrize("peer", PEERS)
     def test_the_peers_within_their_noise(self, peer):
@@ -145,7 +120,7 @@ class TestBelowFullRank:
         ours = frechet_distance(our_moments(gen), our_moments(ref))
         theirs = PEERS[peer](gen, ref)
         assert relative(ours, theirs) <= BELOW_FULL_RANK
-        assert abs(ours - exact(gen, ref)) < abs(theirs - exact(gen, ref))
+        assert abs(ours - exact_frechet((gen, ref))) < abs(theirs - exact_frechet((gen, ref)))
 
 
 def folders_by_us(gen: Path, ref: Path, metrics: list[str], weights: Path) -> dict[str, float]:
@@ -154,7 +129,7 @@ def folders_by_us(gen: Path, ref: Path, metrics: list[str], weights: Path) -> di
 
 
 def folders_by_pytorch_fid(gen: Path, ref: Path, width: int, weights: Path) -> float:
-    with pytest.MonkeyPatch.context() as patch, scipy_warnings_of_the_peer():
+    with pytest.MonkeyPatch.context() as patch, peer_warnings():
         patch.setattr(pytorch_fid_network, "load_state_dict_from_url", lambda *_, **__: torch.load(weights))
         paths = [str(gen), str(ref)]
         return float(pytorch_fid.calculate_fid_given_paths(paths, 16, "cpu", width, num_workers=0))
