@@ -57,7 +57,7 @@ def test_layout_of_the_file(report: Report) -> None:
     assert read["genmetrics"] == "0.1.0"
     assert set(read) == {
         *("schema", "genmetrics", "metrics", "gen", "ref", "extractors", "versions"),
-        *("device", "num_processes", "seed", "seconds", "notes", "reused"),
+        *("device", "num_processes", "seed", "seconds", "notes", "reused", "advice", "command"),
     }
     assert read["metrics"] == {
         "fid": {

@@ -12,6 +12,7 @@ from typing import Any
 from genmetrics.errors import UnknownNameError, UsageError
 from genmetrics.files import write_text
 from genmetrics.registry import did_you_mean
+from genmetrics.report.diagnostics import Diagnostics
 from genmetrics.report.single_images import check_table_name, one_table, write_table
 from genmetrics.types import ExtractorRecord, MetricResult, SideRecord, Stage
 
@@ -39,6 +40,9 @@ class Report:
         names: what a person finds the images of each side by, by index; empty where that is not known.
         labels: the class of each generated image, by index; empty where that is not known, or nothing is of single
             images.
+        advice: what of the two sets puts figures in doubt, and what to do about it.
+        command: a command that repeats the run; None where a set is no file that could be named.
+        diagnostics: what can be shown beyond the figures; None if it was not asked for.
     """
 
     metrics: Mapping[str, MetricResult]
@@ -54,6 +58,9 @@ class Report:
     reused: tuple[Stage, ...] = ()
     names: Mapping[Stage, Sequence[str]] = field(default_factory=lambda: MappingProxyType({}))
     labels: Mapping[int, int | str] = field(default_factory=lambda: MappingProxyType({}))
+    advice: tuple[str, ...] = ()
+    command: str | None = None
+    diagnostics: Diagnostics | None = None
 
     def __getitem__(self, name: str) -> MetricResult:
         """The result of a metric.
@@ -82,7 +89,7 @@ class Report:
     @property
     def warnings(self) -> tuple[str, ...]:
         """All that a reader must know, of the metrics and of the two sets, each once, with what it is about."""
-        found = list(self.notes)
+        found = [*self.advice, *self.notes]
         found += [
             f"{name}: {note}"
             for name, side in (("gen", self.gen), ("ref", self.ref))
@@ -125,7 +132,10 @@ class Report:
             "seed": self.seed,
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
             "notes": list(self.notes),
+            "advice": list(self.advice),
             "reused": list(self.reused),
+            "command": self.command,
+            **({} if self.diagnostics is None else {"diagnostics": self.diagnostics.to_dict()}),
         }
 
     def to_json(self) -> str:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from genmetrics.errors import UsageError
+from genmetrics.report.diagnostics import Diagnostics
+from genmetrics.report.plain_values import PlainReader
 from genmetrics.report.report import SCHEMA, Report
 from genmetrics.types import Stage
 
@@ -69,6 +71,8 @@ class SavedResult:
         ref: the reference; None if no metric needed one.
         networks: what is said of each network, by its id: the sha256 of its weights, its preprocessing as data.
         seed: of every random choice; None if it is not said.
+        diagnostics: what can be shown beyond the figures; None if it was not asked for.
+        content: all of it, as ``Report.to_dict`` gives it.
     """
 
     name: str
@@ -78,6 +82,8 @@ class SavedResult:
     ref: SavedSide | None
     networks: Mapping[str, Mapping[str, Any]]
     seed: int | None
+    diagnostics: Diagnostics | None = None
+    content: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), repr=False)
 
 
 def results_in(path: Path) -> tuple[Path, ...]:
@@ -138,11 +144,8 @@ def _json_of(path: Path) -> object:
         raise UsageError(f"'{path}' {what}; {_WRITTEN_BY}") from None
 
 
-class _Reader:
+class _Reader(PlainReader):
     """Takes a result apart and names the field that is not as it should be."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
 
     def result(self, read: object, path: Path | None) -> SavedResult:
         if not isinstance(read, Mapping):
@@ -158,81 +161,59 @@ class _Reader:
                 f"'{self._name}' has schema {read['schema']!r} (genmetrics {read['genmetrics']}), and this version "
                 f"reads {SCHEMA}; update genmetrics, or evaluate again with this version"
             )
-        networks = self._mapping(read.get("extractors") or {}, "extractors")
+        networks = self.mapping(read.get("extractors") or {}, "extractors")
         ref, seed = read.get("ref"), read.get("seed")
         return SavedResult(
             self._name,
             path,
-            {name: self._metric(name, of) for name, of in self._mapping(read["metrics"], "metrics").items()},
+            {name: self._metric(name, of) for name, of in self.mapping(read["metrics"], "metrics").items()},
             self._side(read["gen"], "gen"),
             None if ref is None else self._side(ref, "ref"),
-            {name: self._mapping(of, f"extractors.{name}") for name, of in networks.items()},
+            {name: self.mapping(of, f"extractors.{name}") for name, of in networks.items()},
             seed if isinstance(seed, int) else None,
+            Diagnostics.from_dict(read["diagnostics"], self._name) if read.get("diagnostics") is not None else None,
+            read,
         )
 
     def _metric(self, name: str, read: object) -> SavedMetric:
         where = f"metrics.{name}"
-        fields = self._mapping(read, where)
-        extra = self._mapping(fields.get("extra") or {}, f"{where}.extra")
-        known = {
-            key: self._number(extra[key], f"{where}.extra.{key}") for key in _FIGURES if extra.get(key) is not None
-        }
+        fields = self.mapping(read, where)
+        extra = self.mapping(fields.get("extra") or {}, f"{where}.extra")
+        known = {key: self.number(extra[key], f"{where}.extra.{key}") for key in _FIGURES if extra.get(key) is not None}
         low, high = known.get("ci95_low"), known.get("ci95_high")
         if known.get("se", 0.0) < 0 or (low is not None and high is not None and low > high):
-            raise self._damaged(f"{where}.extra", "a standard error of at least 0 and ci95_low <= ci95_high", extra)
-        replicates = self._mapping(fields.get("replicates") or {}, f"{where}.replicates")
+            raise self.damaged(f"{where}.extra", "a standard error of at least 0 and ci95_low <= ci95_high", extra)
+        replicates = self.mapping(fields.get("replicates") or {}, f"{where}.replicates")
         return SavedMetric(
             name,
-            self._number(fields.get("value"), f"{where}.value"),
-            self._text(fields.get("protocol"), f"{where}.protocol"),
+            self.number(fields.get("value"), f"{where}.value"),
+            self.text(fields.get("protocol"), f"{where}.protocol"),
             known.get("debiased"),
             known.get("se"),
             None if low is None or high is None else (low, high),
             {
-                side: self._numbers(replicates[side], f"{where}.replicates.{side}")
+                side: self._replicates(replicates[side], f"{where}.replicates.{side}")
                 for side in _STAGES
                 if replicates.get(side)
             },
         )
 
     def _side(self, read: object, where: str) -> SavedSide:
-        fields = self._mapping(read, where)
+        fields = self.mapping(read, where)
         count = fields.get("num_samples")
         if count is not None and (not isinstance(count, int) or isinstance(count, bool)):
-            raise self._damaged(f"{where}.num_samples", "a number", count)
+            raise self.damaged(f"{where}.num_samples", "a number", count)
         optional = [
-            None if fields.get(key) is None else self._text(fields[key], f"{where}.{key}")
+            None if fields.get(key) is None else self.text(fields[key], f"{where}.{key}")
             for key in ("digest", "stats_file")
         ]
-        text = [self._text(fields.get(key), f"{where}.{key}") for key in ("source", "kind")]
+        text = [self.text(fields.get(key), f"{where}.{key}") for key in ("source", "kind")]
         return SavedSide(text[0], text[1], count, *optional)
 
-    def _mapping(self, read: object, where: str) -> Mapping[str, Any]:
-        if not isinstance(read, Mapping):
-            raise self._damaged(where, "an object", read)
-        return read
-
-    def _numbers(self, read: object, where: str) -> tuple[float, ...]:
-        if not isinstance(read, Sequence) or isinstance(read, str) or len(read) < 2:
-            raise self._damaged(where, "a list of at least two numbers", read)
-        return tuple(self._number(value, where) for value in read)
-
-    def _number(self, read: object, where: str) -> float:
-        if isinstance(read, bool) or not isinstance(read, (int, float)) or not math.isfinite(read):
-            raise self._damaged(where, "a finite number", read)
-        return float(read)
-
-    def _text(self, read: object, where: str) -> str:
-        if not isinstance(read, str):
-            raise self._damaged(where, "a text", read)
-        return read
-
-    def _damaged(self, where: str, expected: str, found: object) -> UsageError:
-        shown = repr(found)
-        return UsageError(
-            f"'{self._name}': {where} is {shown if len(shown) <= 60 else shown[:60] + '…'}, expected {expected}; "
-            "the file was changed, or another program wrote it. Evaluate again with --json"
-        )
+    def _replicates(self, read: object, where: str) -> tuple[float, ...]:
+        if not isinstance(read, (list, tuple)) or len(read) < 2:
+            raise self.damaged(where, "a list of at least two numbers", read)
+        return self.numbers(read, where)
 
 
 def _kind(read: object) -> str:
