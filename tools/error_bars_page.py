@@ -7,7 +7,7 @@ features with a power-law spectrum and heavy tails (their length is random, so t
 Gaussian's), and features of the packaged network over crops of photographs, drawn with replacement from a pool that is
 then the truth.
 
-    python tools/error_bars_page.py --run [--repeats 200] [--only NAME]     (hours for all of it)
+    python tools/error_bars_page.py --run [--repeats 200] [--extrapolated 200] [--only NAME]    (hours for all of it)
     python tools/error_bars_page.py [--check]                               writes the page's table from the results
 """
 
@@ -16,10 +16,13 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import re
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass
+from functools import partial, reduce
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,11 +30,10 @@ from torch import Tensor
 
 from genmetrics.accumulators.block_moments import BlockMoments
 from genmetrics.accumulators.moments import Moments
-from genmetrics.metrics import METRICS
-from genmetrics.metrics.frechet import FrechetDistance, frechet_distance
+from genmetrics.files import write_text
+from genmetrics.metrics.frechet import frechet_distance
 from genmetrics.metrics.infinity import extrapolate, random_subsets
-from genmetrics.stats.stats import Stats
-from genmetrics.types import SideRecord
+from genmetrics.metrics.jackknife import jackknife
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS, PAGE = ROOT / "docs" / "error-bars.json", ROOT / "docs" / "error-bars.md"
@@ -39,6 +41,8 @@ BEGIN, END = "<!-- made by tools/error_bars_page.py -->", "<!-- end of what it m
 POINTS = 15
 #: Crops in the pool of either side.
 POOL = 6000
+#: From so many dimensions on the distance is computed as ``quick_distance`` does it.
+QUICK_FROM = 512
 Draw = Callable[[np.random.RandomState, int], Tensor]
 
 
@@ -126,7 +130,7 @@ def _power_law(width: int, sigma: float, ratios: tuple[int, ...]) -> list[Case]:
 CASES = [
     *_power_law(64, 0.3, (5, 10, 25)),
     *_power_law(256, 0.3, (5, 10, 25)),
-    *_power_law(512, 0.3, (5,)),
+    *_power_law(512, 0.3, (5, 10)),
     *_power_law(2048, 0.3, (5,)),
     *_power_law(64, 0.6, (5, 10, 25)),
     *(
@@ -137,50 +141,98 @@ CASES = [
 ]
 
 
-def run(case: Case, repeats: int) -> dict[str, float | int | str]:
-    """All repeats of one experiment."""
-    draw, ref_moments, true = case.make(case.width)
-    metric = FrechetDistance(METRICS.get("fid"), 0)
-    (blocks,) = metric.error_needs
-    side = SideRecord("", "array", None, None)
-    ref = Stats({metric.needs[0]: ref_moments}, side, {}, 0)
-    raw, debiased, se, inside, extrapolated = [], [], [], [], []
-    for seed in range(repeats):
+@dataclass(frozen=True)
+class Repeat:
+    """What one repeat found; ``infinity`` is None where the extrapolation was left out."""
+
+    raw: float
+    debiased: float
+    se: float
+    low: float
+    high: float
+    infinity: float | None
+
+
+def run(case: Case, seeds: Iterable[int], extrapolated: int) -> Iterator[Repeat]:
+    """The repeats of one experiment with some seeds; those below ``extrapolated`` are extrapolated too."""
+    draw, ref, _ = case.make(case.width)
+    distance = quick_distance(ref) if case.width >= QUICK_FROM else partial(frechet_distance, ref=ref)
+    for seed in seeds:
         rows = draw(np.random.RandomState(seed), case.count)
-        moments, of_blocks = Moments(case.width), BlockMoments(case.width)
-        moments.update(rows, torch.arange(len(rows)))
-        of_blocks.update(rows, torch.arange(len(rows)))
-        gen = Stats({metric.needs[0]: moments, blocks: of_blocks}, side, {}, 0)
-        result = metric.with_error(metric.compute(gen, ref), gen, ref)
-        raw.append(result.value)
-        debiased.append(result.extra["debiased"])
-        se.append(result.extra["se"])
-        inside.append(result.extra["ci95_low"] <= true <= result.extra["ci95_high"])
-        sizes = [int(size) for size in np.linspace(case.count // 10, case.count, POINTS)]
-        values = []
-        for chosen in random_subsets(case.count, sizes, seed):
-            part = Moments(case.width)
-            part.update(rows[chosen], chosen)
-            values.append(frechet_distance(part, ref_moments))
-        extrapolated.append(extrapolate(sizes, values)[0])
+        blocks = BlockMoments(case.width)
+        blocks.update(rows, torch.arange(len(rows)))
+        first, *others = blocks.blocks()
+        raw = distance(reduce(Moments.merge, others, first))
+        found = jackknife(raw, {"gen": [distance(rest) for rest in blocks.without_each()]})
+        infinity = None
+        if seed < extrapolated:
+            sizes = [int(size) for size in np.linspace(case.count // 10, case.count, POINTS)]
+            values = []
+            for chosen in random_subsets(case.count, sizes, seed):
+                part = Moments(case.width)
+                part.update(rows[chosen], chosen)
+                values.append(distance(part))
+            infinity = extrapolate(sizes, values)[0]
+        yield Repeat(raw, found.debiased, found.se, found.low, found.high, infinity)
+
+
+def quick_distance(ref: Moments) -> Callable[[Moments], float]:
+    """The Fréchet distance from a reference whose covariance is diagonal, from eigenvalues.
+
+    Of small ones float64 loses digits, some 1e-8 of the largest one's root each, which ``frechet_distance`` keeps at
+    twenty times the cost: for a distance that is compared with its own spread they are nothing. The first call checks.
+    """
+    mean, root = ref.mean(), ref.covariance().diagonal().sqrt()
+    checked = False
+
+    def distance(gen: Moments) -> float:
+        nonlocal checked
+        shift = gen.mean() - mean
+        overlap = torch.linalg.eigvalsh(root[:, None] * gen.covariance() * root).clamp(min=0).sqrt().sum()
+        found = float(shift @ shift) + gen.total_variance() + float(root @ root) - 2 * float(overlap)
+        if not checked:
+            exact = frechet_distance(gen, ref)
+            assert math.isclose(found, exact, rel_tol=1e-4), f"{found} where {exact} is right"
+            checked = True
+        return found
+
+    return distance
+
+
+def summary(case: Case, true: float, repeats: Sequence[Repeat]) -> dict[str, float | int | str | None]:
+    """What the repeats say of the experiment; of the extrapolation None where fewer than two have it."""
+    raw, debiased = ([getattr(repeat, name) for repeat in repeats] for name in ("raw", "debiased"))
+    infinity = [repeat.infinity for repeat in repeats if repeat.infinity is not None]
+    several = len(infinity) > 1
     return {
         "case": case.name,
         "images_per_dimension": case.count // case.width,
-        "repeats": repeats,
+        "repeats": len(repeats),
         "true": true,
         "raw_bias": float(np.mean(raw) - true),
         "debiased_bias": float(np.mean(debiased) - true),
-        "bias_error": float(np.std(debiased, ddof=1) / math.sqrt(repeats)),
-        "infinity_bias": float(np.mean(extrapolated) - true),
+        "bias_error": float(np.std(debiased, ddof=1) / math.sqrt(len(repeats))),
+        "infinity_bias": float(np.mean(infinity) - true) if several else None,
+        "infinity_repeats": len(infinity),
         "raw_sd": float(np.std(raw, ddof=1)),
         "debiased_sd": float(np.std(debiased, ddof=1)),
-        "infinity_sd": float(np.std(extrapolated, ddof=1)),
-        "mean_se": float(np.mean(se)),
-        "coverage": float(np.mean(inside)),
+        "infinity_sd": float(np.std(infinity, ddof=1)) if several else None,
+        "mean_se": float(np.mean([repeat.se for repeat in repeats])),
+        "coverage": float(np.mean([repeat.low <= true <= repeat.high for repeat in repeats])),
     }
 
 
-def table(rows: list[dict[str, float]]) -> str:
+def extend(case: Case, kept: Sequence[list[float | None]], repeats: int, extrapolated: int) -> Iterator[dict[str, Any]]:
+    """The result of an experiment after each further repeat, up to so many; those that are kept are not run again."""
+    true = case.make(case.width)[2]
+    found = [Repeat(*row) for row in kept]
+    for repeat in run(case, range(len(found), repeats), extrapolated):
+        found.append(repeat)
+        if len(found) > 1:
+            yield {**summary(case, true, found), "each": [list(astuple(one)) for one in found]}
+
+
+def table(rows: list[dict[str, Any]]) -> str:
     """The results as the page has them."""
     lines = [
         "| features | N/D | repeats | true | bias: raw, debiased (± its error), FID∞ | left of the bias "
@@ -192,10 +244,28 @@ def table(rows: list[dict[str, float]]) -> str:
         lines.append(
             f"| {row['case']} | {row['images_per_dimension']} | {row['repeats']} | {row['true']:.4g} | "
             f"{row['raw_bias']:+.3g}, {row['debiased_bias']:+.2g} (± {row['bias_error']:.1g}), "
-            f"{row['infinity_bias']:+.2g} | {left:.1%} | {row['raw_sd']:.3g}, {row['debiased_sd']:.3g}, "
-            f"{row['infinity_sd']:.3g} | {row['mean_se']:.3g} | {row['coverage']:.1%} |"
+            f"{_of_infinity(row, 'bias', '+.2g')} | {left:.1%} | {row['raw_sd']:.3g}, {row['debiased_sd']:.3g}, "
+            f"{_of_infinity(row, 'sd', '.3g')} | {row['mean_se']:.3g} | {row['coverage']:.1%} |"
         )
     return "\n".join(lines)
+
+
+def _of_infinity(row: Mapping[str, Any], figure: str, digits: str) -> str:
+    """A figure of the extrapolation, with its repeats where they are fewer."""
+    value = row[f"infinity_{figure}"]
+    if value is None:
+        return "not run"
+    count = row.get("infinity_repeats", row["repeats"])
+    return f"{value:{digits}}" + (f" (of {count})" if count != row["repeats"] else "")
+
+
+def _as_text(results: Mapping[str, Any]) -> str:
+    """JSON with one repeat a line."""
+    return re.sub(r"\[\s+(-?[\d.][^\[\]{}]*?)\s+\]", _in_one_line, json.dumps(results, indent=1)) + "\n"
+
+
+def _in_one_line(row: re.Match[str]) -> str:
+    return "[" + " ".join(row[1].split()) + "]"
 
 
 def main() -> None:
@@ -203,17 +273,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--run", action="store_true", help="run the experiments and keep their results")
     parser.add_argument("--repeats", type=int, default=200)
+    parser.add_argument("--extrapolated", type=int, default=200, help="how many of the repeats have FID∞ beside them")
     parser.add_argument("--only", help="the experiments whose name has this in it")
     parser.add_argument("--check", action="store_true", help="fail if the page is not what the results give")
     arguments = parser.parse_args()
-    results: dict[str, dict[str, float]] = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
+    if arguments.repeats < 2:
+        parser.error("--repeats: expected at least 2, for a spread")
+    results: dict[str, dict[str, Any]] = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
     if arguments.run:
         for case in CASES:
             if arguments.only is None or arguments.only in case.name:
                 key = f"{case.name}, {case.count // case.width}"
-                results[key] = run(case, arguments.repeats)
-                sys.stdout.write(json.dumps(results[key]) + "\n")
-                RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+                kept = results.get(key, {}).get("each", [])
+                for result in extend(case, kept, arguments.repeats, arguments.extrapolated):
+                    results[key] = result
+                    write_text(RESULTS, _as_text(results))
+                sys.stdout.write(json.dumps({**results[key], "each": None}) + "\n")
     text = PAGE.read_text()
     start, end = text.index(BEGIN) + len(BEGIN), text.index(END)
     order = [f"{case.name}, {case.count // case.width}" for case in CASES]
