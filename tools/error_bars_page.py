@@ -31,7 +31,7 @@ from torch import Tensor
 from genmetrics.accumulators.block_moments import BlockMoments
 from genmetrics.accumulators.moments import Moments
 from genmetrics.files import write_text
-from genmetrics.metrics.frechet import frechet_distance
+from genmetrics.metrics.frechet import MOST_TAIL_WEIGHT, frechet_distance
 from genmetrics.metrics.infinity import extrapolate, random_subsets
 from genmetrics.metrics.jackknife import jackknife
 
@@ -143,7 +143,17 @@ CASES = [
 
 @dataclass(frozen=True)
 class Repeat:
-    """What one repeat found; ``infinity`` is None where the extrapolation was left out."""
+    """What one repeat found.
+
+    Attributes:
+        raw: the distance.
+        debiased: without its bias.
+        se: the standard error.
+        low: the lower end of the interval.
+        high: the upper end.
+        infinity: the extrapolation; None where it was left out.
+        weight: of the features' tails, beyond ``MOST_TAIL_WEIGHT`` of which the library gives no such number.
+    """
 
     raw: float
     debiased: float
@@ -151,6 +161,7 @@ class Repeat:
     low: float
     high: float
     infinity: float | None
+    weight: float
 
 
 def run(case: Case, seeds: Iterable[int], extrapolated: int) -> Iterator[Repeat]:
@@ -173,7 +184,7 @@ def run(case: Case, seeds: Iterable[int], extrapolated: int) -> Iterator[Repeat]
                 part.update(rows[chosen], chosen)
                 values.append(distance(part))
             infinity = extrapolate(sizes, values)[0]
-        yield Repeat(raw, found.debiased, found.se, found.low, found.high, infinity)
+        yield Repeat(raw, found.debiased, found.se, found.low, found.high, infinity, blocks.tail_weight() or 0.0)
 
 
 def quick_distance(ref: Moments) -> Callable[[Moments], float]:
@@ -219,6 +230,7 @@ def summary(case: Case, true: float, repeats: Sequence[Repeat]) -> dict[str, flo
         "infinity_sd": float(np.std(infinity, ddof=1)) if several else None,
         "mean_se": float(np.mean([repeat.se for repeat in repeats])),
         "coverage": float(np.mean([repeat.low <= true <= repeat.high for repeat in repeats])),
+        "refused": float(np.mean([repeat.weight > MOST_TAIL_WEIGHT for repeat in repeats])),
     }
 
 
@@ -236,8 +248,8 @@ def table(rows: list[dict[str, Any]]) -> str:
     """The results as the page has them."""
     lines = [
         "| features | N/D | repeats | true | bias: raw, debiased (± its error), FID∞ | left of the bias "
-        "| spread: raw, debiased, FID∞ | mean `se` | inside the interval |",
-        "|---|---:|---:|---:|---|---:|---|---:|---:|",
+        "| spread: raw, debiased, FID∞ | mean `se` | inside the interval | no number |",
+        "|---|---:|---:|---:|---|---:|---|---:|---:|---:|",
     ]
     for row in rows:
         left = abs(row["debiased_bias"]) / row["raw_bias"]
@@ -245,7 +257,8 @@ def table(rows: list[dict[str, Any]]) -> str:
             f"| {row['case']} | {row['images_per_dimension']} | {row['repeats']} | {row['true']:.4g} | "
             f"{row['raw_bias']:+.3g}, {row['debiased_bias']:+.2g} (± {row['bias_error']:.1g}), "
             f"{_of_infinity(row, 'bias', '+.2g')} | {left:.1%} | {row['raw_sd']:.3g}, {row['debiased_sd']:.3g}, "
-            f"{_of_infinity(row, 'sd', '.3g')} | {row['mean_se']:.3g} | {row['coverage']:.1%} |"
+            f"{_of_infinity(row, 'sd', '.3g')} | {row['mean_se']:.3g} | {row['coverage']:.1%} | "
+            f"{row['refused']:.0%} |"
         )
     return "\n".join(lines)
 

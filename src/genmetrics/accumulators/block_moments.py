@@ -49,6 +49,8 @@ class BlockMoments(Accumulator):
         self.num_blocks = num_blocks
         self.num_samples = 0
         self._blocks = [Moments(width) for _ in range(num_blocks)]
+        # Count, Σq, Σq² and Σ q·x of all samples, with q = |x|²; None if a file does not have them.
+        self._lengths: Tensor | None = torch.zeros(width + 3, dtype=torch.float64)
         # On a CPU: rows and their indices that wait until there are enough of their block.
         self._waiting: list[list[tuple[Tensor, Tensor]]] = [[] for _ in range(num_blocks)]
 
@@ -65,6 +67,8 @@ class BlockMoments(Accumulator):
         on_cpu = values.device.type == "cpu"
         if on_cpu:
             check_finite(values, indices)
+        if self._lengths is not None and len(values):
+            self._lengths = self._lengths.to(values.device) + _sums_of_lengths(values.detach().to(torch.float64))
         numbers = indices.to("cpu", torch.int64)
         block = block_of(numbers, self.num_blocks)
         order = torch.argsort(block, stable=True)
@@ -96,10 +100,16 @@ class BlockMoments(Accumulator):
         merged = BlockMoments(self.width, self.num_blocks)
         merged._blocks = [ours.merge(theirs) for ours, theirs in zip(self.blocks(), other.blocks(), strict=True)]
         merged.num_samples = self.num_samples + other.num_samples
+        merged._lengths = None
+        if self._lengths is not None and other._lengths is not None:
+            merged._lengths = self._lengths.cpu() + other._lengths.cpu()
         return merged
 
     def state(self) -> dict[str, Tensor]:
-        """``num_blocks``, and of block b its moments under ``b.``, of a covariance one half, and rows that wait."""
+        """``num_blocks``, and of block b its moments under ``b.``, of a covariance one half, and rows that wait.
+
+        ``lengths``, (d + 3,) float64, are sums over all samples, see ``tail_weight``.
+        """
         self.settle()
         state = {"num_blocks": torch.tensor(self.num_blocks)}
         for place, (block, waiting) in enumerate(zip(self._blocks, self._waiting, strict=True)):
@@ -109,6 +119,8 @@ class BlockMoments(Accumulator):
                 state[f"{place}.waiting"] = torch.cat([rows for rows, _ in waiting])
                 state[f"{place}.numbers"] = torch.cat([numbers for _, numbers in waiting])
         state["width"] = torch.tensor(self.width)
+        if self._lengths is not None:
+            state["lengths"] = self._lengths.cpu().clone()
         return state
 
     @classmethod
@@ -127,6 +139,7 @@ class BlockMoments(Accumulator):
                 moments._waiting[place].append((waiting.clone(), numbers.clone()))
                 moments.num_samples += len(waiting)
             moments.num_samples += moments._blocks[place].num_samples
+        moments._lengths = state["lengths"].clone() if "lengths" in state else None
         return moments
 
     def blocks(self) -> list[Moments]:
@@ -152,10 +165,36 @@ class BlockMoments(Accumulator):
         whole = _together(blocks)
         return [whole.without(block) for block in blocks]
 
+    def tail_weight(self) -> float | None:
+        """E|x − μ|⁴ of the samples over that of a Gaussian of their covariance, (tr Σ)² + 2 tr Σ².
+
+        1 of Gaussian samples; the larger it is, the more of the covariance is made up by few samples that lie far out.
+        None if it is not known, as of a file that has not the sums for it, or of fewer than two samples.
+
+        Source: as Mardia 1970 (kurtosis of several dimensions), with distances in feature units.
+        """
+        if self._lengths is None or self.num_samples < 2:
+            return None
+        whole = _together([block for block in self.blocks() if block.num_samples])
+        mean, sigma = whole.mean().cpu(), whole.covariance().cpu()
+        # |x − μ|² = q − 2 μ·x + |μ|², whose variance and mean give its square.
+        count, total, squares, *_ = self._lengths.tolist()
+        with_rows = (self._lengths.cpu()[3:] - mean * total) / (count - 1)
+        variance = (squares - total**2 / count) / (count - 1) + 4 * float(mean @ sigma @ mean - mean @ with_rows)
+        typical = float(sigma.trace()) ** 2
+        gaussian = typical + 2 * float(sigma.square().sum())
+        return (max(0.0, variance) + typical) / gaussian if gaussian > 0 else 1.0
+
     def _fold(self, place: int) -> None:
         rows, numbers = zip(*self._waiting[place], strict=True)
         self._waiting[place] = []
         self._blocks[place].update(torch.cat(rows), torch.cat(numbers))
+
+
+def _sums_of_lengths(rows: Float64[Tensor, "n d"]) -> Float64[Tensor, " k"]:
+    lengths = rows.square().sum(dim=1)
+    sums = torch.stack((torch.ones_like(lengths).sum(), lengths.sum(), lengths.square().sum()))
+    return torch.cat((sums, lengths @ rows))
 
 
 def _together(blocks: list[Moments]) -> Moments:

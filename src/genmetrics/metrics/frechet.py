@@ -33,6 +33,9 @@ _SIDES: Mapping[Stage, str] = {"gen": "generated", "ref": "reference"}
 _ALLOWED = 1e-7
 #: From so many images per dimension on what is left of the bias is small; see docs/error-bars.md.
 IMAGES_PER_DIMENSION = 5
+#: Up to so heavy tails, see ``BlockMoments.tail_weight``, less than a twentieth of the bias is left; see
+#: docs/error-bars.md.
+MOST_TAIL_WEIGHT = 2.0
 
 
 def frechet_distance(gen: Moments, ref: Moments, device: torch.device = _CPU) -> float:
@@ -124,6 +127,9 @@ class FrechetDistance(Metric):
                 f"{least:,} here, and there are {' and '.join(few)} images"
             )
             return replace(result, warnings=(*result.warnings, text))
+        far_out = [text for name, held in blocks.items() for text in _far_out(held, _SIDES[name])]
+        if far_out:
+            return replace(result, warnings=(*result.warnings, *far_out))
         replicates: dict[Stage, tuple[float, ...]] = {}
         for name, held in blocks.items():
             pairs = [(rest, moments[1]) if name == "gen" else (moments[0], rest) for rest in held.without_each()]
@@ -189,4 +195,16 @@ def few_samples(gen: Moments, ref: Moments) -> tuple[str, ...]:
         f"no more images ({', '.join(few)}) than feature dimensions ({gen.width}): the value is exact for these "
         "images but lies far above what many images of the same models would give; compare it only with values "
         "of exactly as many images",
+    )
+
+
+def _far_out(blocks: BlockMoments, side: str) -> tuple[str, ...]:
+    """Why a jackknife does not hold, of a set in which few samples weigh much; nothing where it does."""
+    weight = blocks.tail_weight()
+    if weight is None or weight <= MOST_TAIL_WEIGHT:
+        return ()
+    return (
+        f"no error bar and no correction: a few of the {side} images lie so far from all others that they make up much "
+        f"of the covariance (the fourth moment of their distance from the mean is {weight:.1f} times a Gaussian's, and "
+        f"both hold up to {MOST_TAIL_WEIGHT:.0f} times); fid_influence with --per-image says which, look at them",
     )
