@@ -41,6 +41,8 @@ BEGIN, END = "<!-- made by tools/error_bars_page.py -->", "<!-- end of what it m
 POINTS = 15
 #: Crops in the pool of either side.
 POOL = 6000
+#: From so many dimensions on repeats take so long that each is kept, to go on from.
+KEPT_FROM = 1024
 #: From so many dimensions on the distance is computed as ``quick_distance`` does it.
 QUICK_FROM = 512
 Draw = Callable[[np.random.RandomState, int], Tensor]
@@ -241,7 +243,8 @@ def extend(case: Case, kept: Sequence[list[float | None]], repeats: int, extrapo
     for repeat in run(case, range(len(found), repeats), extrapolated):
         found.append(repeat)
         if len(found) > 1:
-            yield {**summary(case, true, found), "each": [list(astuple(one)) for one in found]}
+            each = {"each": [list(astuple(one)) for one in found]} if case.width >= KEPT_FROM else {}
+            yield {**summary(case, true, found), **each}
 
 
 def table(rows: list[dict[str, Any]]) -> str:
