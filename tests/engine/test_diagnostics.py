@@ -478,6 +478,17 @@ class TestWaysToRead:
         assert told[-1].message == "diagnostics"
 
 
+@pytest.mark.gpu
+def test_on_a_gpu_all_is_as_on_a_cpu(images):
+    found, expected = (shown(run(*images, device=device, error_bars="off")) for device in ("cuda", "cpu"))
+    np.testing.assert_allclose(found.curve.values, expected.curve.values, rtol=1e-5)
+    np.testing.assert_allclose(found.spectra.ref, expected.spectra.ref, rtol=1e-4)
+    np.testing.assert_allclose(found.projection.gen.points, expected.projection.gen.points, atol=1e-4)
+    for section in GALLERIES:
+        ours, theirs = ({picture.index for picture in getattr(one, section).pictures} for one in (found, expected))
+        assert len(ours & theirs) >= len(theirs) - 1, section
+
+
 def test_statistics_keep_what_was_asked_for_alone(images):
     """Diagnostics of a run do not change what statistics of it hold."""
     from genmetrics.engine.subject import asked_alone
