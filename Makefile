@@ -71,7 +71,7 @@ fmt: $(VENV)/.installed-dev
 	$(BIN)/ruff format .
 
 # The scripts in the order of the page; each fails loudly, and the table is made of what they wrote.
-BENCHMARKS := startup decode resize network frechet error_bars kernel neighbours whole_command allocator memory_of_fid streaming_npz precision scaling capacity large_bank
+BENCHMARKS := startup decode resize network frechet error_bars kernel neighbours whole_command allocator memory_of_fid streaming_npz precision scaling capacity large_bank diagnostics
 
 bench: $(VENV)/.installed-bench
 	for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py || exit 1; done

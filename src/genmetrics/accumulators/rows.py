@@ -194,6 +194,20 @@ class Rows:
                 found[at] = self.peers.from_owner(rows, owner)
         return found
 
+    def only(self, places: Int64[Tensor, " m"]) -> Rows:
+        """Some of the rows as a set of their own; every process keeps what it holds of them.
+
+        Args:
+            places: ascending, the same on every process.
+        """
+        places = places.cpu()
+        bounds = tuple(int(bound) for bound in torch.searchsorted(places, torch.tensor(self.bounds)))
+        if self.everywhere:
+            return replace(self, held=self.held[places], bounds=bounds)
+        start, stop = bounds[self.peers.index], bounds[self.peers.index + 1]
+        held = self.held[places[start:stop] - self.bounds[self.peers.index]]
+        return replace(self, held=held, bounds=bounds)
+
     def shared_with(self, other: Rows) -> Rows:
         """Rows that every process holds, of which each works on its share, if the other side is spread."""
         if self.peers.count > 1 or other.peers.count == 1:

@@ -61,6 +61,7 @@ class Options:
         cache: keep statistics of image sets, and use those that are kept; a path is a folder for them.
         force: compare what is not comparable, with a warning.
         error_bars: ``on``, ``off``, or ``auto`` for on unless they would take more than a fifth of the run.
+        diagnostics: whether the report gets what a page shows beyond figures; see ``Report.diagnostics``.
         shard: which share of the images is read, where the others are read elsewhere.
         resume: the folder of checkpoints that are written on the way and gone on from; None for neither.
     """
@@ -83,6 +84,7 @@ class Options:
     cache: bool | Path = True
     force: bool = False
     error_bars: ErrorBars = "auto"
+    diagnostics: bool = False
     shard: Shard = field(default_factory=Shard)
     resume: Path | None = None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -22,6 +22,7 @@ from genmetrics.engine.plan import Plan
 from genmetrics.engine.remember import Memory
 from genmetrics.engine.resuming import open_checkpoints
 from genmetrics.engine.sides import Side
+from genmetrics.engine.thumbnails import Thumbnail, thumbnails
 from genmetrics.errors import StatisticsError, UsageError
 from genmetrics.sources.base import ImageSource
 from genmetrics.stats.stats import Stats
@@ -100,6 +101,12 @@ class PreparedSide:
             return None
         names, positions = self._images.source.names(), self._images.chosen.positions
         return names if names is None or positions is None else [names[position] for position in positions]
+
+    def thumbnails(self, indices: Collection[int]) -> Mapping[int, Thumbnail]:
+        """Small versions of some of the images, by index; none where they cannot be read again."""
+        if self._images is None:
+            return {}
+        return thumbnails(self._images.source, self._images.chosen, indices, self._options)
 
     def complete(self, seconds: dict[str, float]) -> Generator[Progress, None, Stats]:
         """Compute what is missing, and give back all of the side's statistics.

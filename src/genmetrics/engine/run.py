@@ -9,18 +9,21 @@ from dataclasses import replace
 
 from genmetrics import distributed
 from genmetrics.accumulators.build import CAPTIONS, PATHS
+from genmetrics.engine.classes import classes_of_images
+from genmetrics.engine.command import command_of
 from genmetrics.engine.comparable import FORCED, check_comparable, check_weights, decode_note
+from genmetrics.engine.diagnostics import with_diagnostics
 from genmetrics.engine.error_bars import error_needs_of, with_error_bars
 from genmetrics.engine.networks import Networks
 from genmetrics.engine.options import Options
 from genmetrics.engine.plan import Plan, could_meet, make_plan
-from genmetrics.engine.prepare import bind_side, joined_record, prepare_side
+from genmetrics.engine.prepare import PreparedSide, bind_side, joined_record, prepare_side
 from genmetrics.engine.provenance import with_provenance
 from genmetrics.engine.sides import Side, SourceLike, open_side
+from genmetrics.engine.subject import asked_alone, diagnostic_needs, no_subject_note, subject_of
 from genmetrics.errors import StatisticsError, UsageError
 from genmetrics.extractors import EXTRACTORS
 from genmetrics.metrics.base import Metric
-from genmetrics.metrics.classes import name_of_class
 from genmetrics.report.report import Report
 from genmetrics.stats.stats import Stats
 from genmetrics.types import UNKNOWN, ExtractorRecord, MetricResult, MetricsLike, Need, Progress, Stage
@@ -52,8 +55,13 @@ def iter_evaluate(
         plan, notes = _what_can_be(plan, gen_side, ref_side)
     if gen_side.source is None and options.num is not None:
         raise UsageError("'--num' chooses images, and the generated side is given as statistics; leave it out")
-    gen_needs = (*plan.gen_needs, *error_needs_of(plan, gen_side, options, options.num))
-    ref_needs = plan.ref_needs if ref_side is None else (*plan.ref_needs, *error_needs_of(plan, ref_side, options))
+    gen_asked = (*plan.gen_needs, *error_needs_of(plan, gen_side, options, options.num))
+    ref_asked = plan.ref_needs if ref_side is None else (*plan.ref_needs, *error_needs_of(plan, ref_side, options))
+    subject = subject_of(plan) if options.diagnostics and ref_side is not None else None
+    gen_shown = () if subject is None else diagnostic_needs(subject, gen_side, "gen")
+    ref_shown = () if subject is None or ref_side is None else diagnostic_needs(subject, ref_side, "ref")
+    gen_needs = tuple(dict.fromkeys((*gen_asked, *gen_shown)))
+    ref_needs = tuple(dict.fromkeys((*ref_asked, *ref_shown)))
     gen_bound = bind_side(gen_side, "gen", gen_needs, plan, options)
     ref_bound = None if ref_side is None else bind_side(ref_side, "ref", ref_needs, plan, options)
     missing = [*gen_bound.missing, *(() if ref_bound is None else ref_bound.missing)]
@@ -89,8 +97,8 @@ def iter_evaluate(
     )
     report = yield from build_report(
         plan,
-        gen_stats,
-        ref_stats,
+        asked_alone(gen_stats, gen_asked, gen_shown),
+        None if ref_stats is None else asked_alone(ref_stats, ref_asked, ref_shown),
         networks,
         options,
         seconds,
@@ -100,6 +108,16 @@ def iter_evaluate(
         notes=notes,
         reused=tuple(side.stage for side in prepared if side.reused),
     )
+    report = replace(report, command=command_of(gen, ref, metrics, options))
+    if subject is not None and ref_stats is not None:
+        yield Progress("metrics", len(report), len(report), "diagnostics")
+        sides: dict[Stage, tuple[PreparedSide, Stats]] = {
+            "gen": (prepared[0], gen_stats),
+            "ref": (prepared[1], ref_stats),
+        }
+        report = with_diagnostics(report, subject, sides, options, networks.device, started)
+    elif options.diagnostics:
+        report = replace(report, notes=(*report.notes, no_subject_note(plan)))
     if not any(result.per_image for result in report.metrics.values()):
         return report
     return replace(report, names={side.stage: names for side in prepared if (names := side.names()) is not None})
@@ -175,17 +193,8 @@ def build_report(
         seconds=seconds,
         notes=notes + left_out,
         reused=reused,
-        labels=_classes(gen) if any(result.per_image for result in results.values()) else {},
+        labels=classes_of_images(gen) if any(result.per_image for result in results.values()) else {},
     )
-
-
-def _classes(stats: Stats) -> dict[int, int | str]:
-    """The class of each image by the image's index, by its name if the classes have any."""
-    if stats.labels is None:
-        return {}
-    state, names = stats.labels.state(), stats.class_names
-    pairs = zip(state["indices"].tolist(), state["values"].tolist(), strict=True)
-    return {index: name_of_class(names, number) if names else number for index, number in pairs}
 
 
 def _check_options(plan: Plan, options: Options) -> None:

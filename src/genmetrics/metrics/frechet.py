@@ -21,7 +21,14 @@ from genmetrics.metrics.base import Metric, SetStatistics
 from genmetrics.metrics.jackknife import jackknife
 from genmetrics.types import MetricInfo, MetricResult, Need, Stage
 
-__all__ = ["IMAGES_PER_DIMENSION", "FrechetDistance", "few_samples", "frechet_distance", "moments_of_rows"]
+__all__ = [
+    "IMAGES_PER_DIMENSION",
+    "FrechetDistance",
+    "few_samples",
+    "frechet_distance",
+    "jackknife_holds",
+    "moments_of_rows",
+]
 
 _CHUNK = 4096
 #: How many times as many rows as they are wide are sent to all processes, rather than what each makes of its own.
@@ -196,6 +203,11 @@ def few_samples(gen: Moments, ref: Moments) -> tuple[str, ...]:
         "images but lies far above what many images of the same models would give; compare it only with values "
         "of exactly as many images",
     )
+
+
+def jackknife_holds(blocks: BlockMoments) -> bool:
+    """Whether leaving out one block of a set after the other tells the bias and the error of a distance from it."""
+    return blocks.num_samples >= IMAGES_PER_DIMENSION * blocks.width and not _far_out(blocks, "")
 
 
 def _far_out(blocks: BlockMoments, side: str) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from genmetrics.metrics.classes import classes_of_rows, name_of_class, rows_by_c
 from genmetrics.metrics.frechet import IMAGES_PER_DIMENSION, few_samples, frechet_distance
 from genmetrics.types import MetricInfo, MetricResult, Need, Table
 
-__all__ = ["FrechetInfluence", "influence_function"]
+__all__ = ["FrechetInfluence", "influence_by_class", "influence_function"]
 
 _CPU = torch.device("cpu")
 
@@ -113,12 +113,21 @@ class FrechetInfluence(Metric):
         else:
             extra["se"] = float(derivative.std()) / bank.num_samples**0.5
         table: Table = {"index": bank.indices().tolist(), "influence": influence.tolist()}
-        classes = None if gen.labels is None else _by_class(gen, bank, influence)
+        classes = None if gen.labels is None else influence_by_class(gen, bank, influence)
         return MetricResult(self.id, value, extra, self.protocol, warnings, per_class=classes, per_image=table)
 
 
-def _by_class(gen: SetStatistics, bank: FeatureBank, influence: Tensor) -> Table:
-    """The influences of each class's images, added up and on average."""
+def influence_by_class(gen: SetStatistics, bank: FeatureBank, influence: Float64[Tensor, " n"]) -> Table:
+    """The influences of each class's images, added up and on average.
+
+    Args:
+        gen: the generated set, whose images have classes.
+        bank: its features.
+        influence: of each image, by ascending index.
+
+    Raises:
+        StatisticsError: if the classes are of other images.
+    """
     assert gen.labels is not None
     key_of = partial(name_of_class, gen.class_names) if gen.class_names else int
     rows = rows_by_class(classes_of_rows(gen.labels, bank, "generated"), key_of)

@@ -110,6 +110,11 @@ class ImageSource(ABC):
     #: The names of the classes 0, 1, … that labels stand for, where they have any.
     class_names: tuple[str, ...] = ()
 
+    @property
+    def repeatable(self) -> bool:
+        """Whether another pass, also over a few of the images, gives the same ones; unless overridden it does."""
+        return True
+
     @abstractmethod
     def __len__(self) -> int:
         """The number of images; raises ``TypeError`` for a stream without an end."""

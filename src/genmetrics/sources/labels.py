@@ -52,6 +52,11 @@ class LabelledSource(ImageSource):
         """The source itself."""
         return self._source
 
+    @property
+    def repeatable(self) -> bool:
+        """As the source is."""
+        return self._source.repeatable
+
     def names(self) -> Sequence[str] | None:
         """The source's own."""
         return self._source.names()

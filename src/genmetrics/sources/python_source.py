@@ -76,6 +76,11 @@ class PythonSource(SeededSource):
         """What the function made, opened."""
         return self._inner
 
+    @property
+    def repeatable(self) -> bool:
+        """As what the function made is."""
+        return self._inner.repeatable
+
     def fingerprint(self) -> Fingerprint:
         """Without a digest: code cannot be known."""
         return Fingerprint(self.kind, self.description, None)

@@ -30,6 +30,11 @@ class _Stream(QuantisedSource):
             raise TypeError(f"{self.kind} '{self.description}' does not say how many images it gives")
         return self._length
 
+    @property
+    def repeatable(self) -> bool:
+        """Not known: what comes next time cannot be told, and it would all be read for a few."""
+        return False
+
     def fingerprint(self) -> Fingerprint:
         """Without a digest: what comes next time cannot be told."""
         return Fingerprint(self.kind, self.description, None)
@@ -150,6 +155,11 @@ class IterableSource(_Stream):
                 raise SourceError(f"the {type(iterable).__name__} is empty, expected at least one image")
             self._length = total if num_samples is None else num_samples
         self._ends = num_samples is None
+
+    @property
+    def repeatable(self) -> bool:
+        """Of a list, which is in memory; of nothing else is it known."""
+        return isinstance(self._iterable, list | tuple)
 
     def items(self, wanted: Sequence[int]) -> Iterator[Item]:
         """The wanted images, read here; nothing is read behind ``num_samples``."""

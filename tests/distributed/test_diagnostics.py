@@ -1,0 +1,102 @@
+"""Two processes that share the images show what one process shows."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+WORKER = Path(__file__).with_name("diagnostics_worker.py")
+TIMEOUT_SECONDS = 150
+CASES = ("in memory", "spread", "a part, in memory", "a part, spread")
+GALLERIES = ("raises", "unrealistic", "uncovered", "copied")
+
+
+@pytest.fixture(scope="module")
+def found(
+    tmp_path_factory: pytest.TempPathFactory, smooth_images: Callable[..., np.ndarray]
+) -> dict[str, dict[str, Any]]:
+    """What both of two processes and the one of one wrote; all three run at the same time."""
+    folder = tmp_path_factory.mktemp("diagnostics")
+    for side, count, seed in (("gen", 41, 1), ("ref", 33, 2)):
+        for number, image in enumerate(smooth_images(count, 16, 16, seed=seed)):
+            home = folder / side / ("a" if number % 3 else "b")
+            home.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(home / f"{number:03d}.png")
+    unset = {"RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"}
+    threads = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    environment = {name: value for name, value in os.environ.items() if name not in unset} | threads
+    places = {"first": (0, 2), "second": (1, 2), "alone": (0, 1)}
+    with ExitStack() as stack:
+        processes = {}
+        for name, (rank, world_size) in places.items():
+            command = [sys.executable, str(WORKER), str(rank), str(world_size), str(folder)]
+            log = stack.enter_context((folder / f"{name}.log").open("w"))
+            processes[name] = stack.enter_context(subprocess.Popen(command, env=environment, stdout=log, stderr=log))
+            stack.callback(processes[name].kill)
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        codes: dict[str, int | None] = dict.fromkeys(places)
+        while None in codes.values() and not any(codes.values()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+            codes = {name: process.poll() for name, process in processes.items()}
+    logs = "\n".join((folder / f"{name}.log").read_text() for name in places)
+    assert set(codes.values()) == {0}, f"exit codes {codes} (None: no end within {TIMEOUT_SECONDS} s)\n{logs}"
+    return {
+        name: json.loads((folder / f"found-{rank}-of-{world_size}.json").read_text())
+        for name, (rank, world_size) in places.items()
+    }
+
+
+def difference(one: Any, other: Any) -> float:
+    """The largest difference of any figures, relative to them where they are above 1; infinite of unlike texts."""
+    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        return max((difference(a, b) for a, b in zip(one, other, strict=True)), default=0.0)
+    if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
+        return max((difference(one[key], other[key]) for key in one), default=0.0)
+    if isinstance(one, int | float) and isinstance(other, int | float):
+        return abs(one - other) / max(1.0, abs(other))
+    return 0.0 if one == other else math.inf
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_two_processes_show_what_one_shows(found, case):
+    expected = found["alone"][case]["report"]
+    for section in GALLERIES:
+        assert expected["diagnostics"][section]["pictures"], section
+        assert all(picture["image"] and picture["name"] for picture in expected["diagnostics"][section]["pictures"])
+    assert expected["diagnostics"]["classes"]["class"] == ["a", "b"]
+    for name in ("first", "second"):
+        report = found[name][case]["report"]
+        assert difference(report["diagnostics"], expected["diagnostics"]) < 1e-6
+        assert report["notes"] == expected["notes"]
+        assert bool(report["notes"]) == case.startswith("a part")
+    assert found["first"][case]["report"]["diagnostics"] == found["second"][case]["report"]["diagnostics"]
+
+
+def test_banks_are_spread_where_they_are_to_be(found):
+    """Else the comparison above is of one and the same."""
+    for case in CASES:
+        for name in ("first", "second"):
+            assert found[name][case]["spread"] == [case.endswith("spread")] * 2, case
+
+
+def test_only_the_first_process_reads_images_again(found):
+    assert {case: found["first"][case]["read"] for case in CASES} == dict.fromkeys(CASES, 2)
+    assert {case: found["second"][case]["read"] for case in CASES} == dict.fromkeys(CASES, 0)
+
+
+def test_a_part_shows_others_than_the_whole(found):
+    whole, part = (found["alone"][case]["report"]["diagnostics"] for case in ("in memory", "a part, in memory"))
+    assert (whole["copied"]["of"], part["copied"]["of"]) == (41, 25)
+    assert difference(whole["copied"], part["copied"]) > 1e-3
