@@ -13,6 +13,8 @@ __all__ = ["ClassBar", "ClassTable", "class_tables"]
 
 #: So many classes of either end have bars; the rest stand in a table.
 _EACH_END = 20
+#: So many rows of a table are shown; the JSON has all.
+_MOST_ROWS = 1000
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,9 @@ class ClassTable:
         column: what the figure is called.
         most: the classes of the largest figures, descending; all where there are few.
         least: those of the smallest, descending; empty where there are few.
-        columns: the names of all columns, where the whole table is shown as well.
-        rows: its rows, in the file's order.
+        count: how many classes there are.
+        columns: the names of all columns, where the table is shown as well.
+        rows: its first rows, in the file's order.
     """
 
     title: str
@@ -46,6 +49,7 @@ class ClassTable:
     column: str
     most: tuple[ClassBar, ...]
     least: tuple[ClassBar, ...]
+    count: int
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
@@ -102,11 +106,11 @@ def _table(table: Table, main: str, title: str, words: str) -> ClassTable | None
 
     order = sorted(range(len(values)), key=lambda place: -values[place])
     if len(order) <= 2 * _EACH_END:
-        return ClassTable(title, words, main, tuple(map(bar, order)), (), (), ())
+        return ClassTable(title, words, main, tuple(map(bar, order)), (), len(order), (), ())
     columns = ("class", *(name for name in table if name != "class"))
-    rows = tuple(tuple(_cell(table[name][place]) for name in columns) for place in range(len(values)))
+    rows = tuple(tuple(_cell(table[name][place]) for name in columns) for place in range(min(len(values), _MOST_ROWS)))
     most, least = (tuple(map(bar, part)) for part in (order[:_EACH_END], order[-_EACH_END:]))
-    return ClassTable(title, words, main, most, least, columns, rows)
+    return ClassTable(title, words, main, most, least, len(order), columns, rows)
 
 
 def _cell(value: float | int | str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
@@ -71,7 +72,7 @@ class _View:
     remarks: tuple[Remark, ...]
     advice: tuple[str, ...]
     drawings: Mapping[str, Drawing]
-    curve: tuple[tuple[float, ...], ...]
+    curve: tuple[tuple[int, float, float, float], ...]
     classes: tuple[ClassTable, ...]
     galleries: Mapping[str, GalleryView]
     absent: Mapping[str, str]
@@ -165,7 +166,7 @@ def _labels(results: Sequence[SavedResult], names: Sequence[str] | None) -> list
 
 def _last(source: str) -> str:
     """The last part of a path; all of what is none."""
-    return source.rstrip("/").rpartition("/")[2] or source
+    return re.split(r"[\\/]", source.rstrip("\\/"))[-1] or source
 
 
 def _view(of: Shown, number: int, lookup: Lookup, *, alone: bool) -> _View:

@@ -34,6 +34,7 @@ def draw_curve(curve: Curve, metric: str, name: str) -> Drawing | None:
     if not curve.sizes or min(curve.sizes) < 1 or not _drawable(curve.sizes, curve.values, curve.low, curve.high, ends):
         return None
     sizes, values = np.array(curve.sizes, float), np.array(curve.values)
+    falls = curve.slope is None or curve.slope >= 0
     reach = (sizes[0] * 0.8, sizes[-1] * (4 if curve.limit is not None else 1.25))
 
     def paint(axes: Axes) -> None:
@@ -50,9 +51,10 @@ def draw_curve(curve: Curve, metric: str, name: str) -> Drawing | None:
                 f"limit {figure(curve.limit)}",
                 (1, curve.limit),
                 xycoords=("axes fraction", "data"),
-                xytext=(-2, 5),
+                xytext=(-2, -7 if falls else 7),
                 textcoords="offset points",
                 ha="right",
+                va="top" if falls else "bottom",
                 color=INK,
                 fontsize=12,
             )
@@ -60,6 +62,8 @@ def draw_curve(curve: Curve, metric: str, name: str) -> Drawing | None:
         axes.errorbar(
             sizes, values, below_above, color=GEN, linewidth=0, elinewidth=1.4, capsize=3, marker="o", markersize=5
         )
+        # Room for the words at the limit, on the side where the fit is not.
+        axes.margins(y=0.14)
         axes.set_xlabel("generated images")
         axes.set_ylabel("distance")
         _log_ticks(axes, reach)
@@ -258,7 +262,7 @@ def draw_steps(
     return draw(paint, f"{metric} over the checkpoints", words, name, width=360, height=230)
 
 
-def _drawable(*numbers: Sequence[float]) -> bool:
+def _drawable(*numbers: Sequence[float | int]) -> bool:
     return all(abs(value) <= _LARGEST for column in numbers for value in column)
 
 

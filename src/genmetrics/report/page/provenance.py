@@ -11,6 +11,8 @@ from genmetrics.report.saved import SavedSide
 
 __all__ = ["Group", "Provenance", "provenance_of"]
 
+#: So many skipped images are listed; the JSON has all.
+_MOST_SKIPPED = 200
 #: Fields that have a group of their own, or stand elsewhere on the page.
 _PLACED = (
     *("schema", "genmetrics", "metrics", "gen", "ref", "extractors", "versions", "seconds", "notes", "advice"),
@@ -33,13 +35,15 @@ class Provenance:
 
     Attributes:
         groups: all that is known.
-        skipped: the images that were left out, each with its set and the reason.
+        skipped: the first images that were left out, each with its set and the reason.
+        num_skipped: how many there are.
         command: what repeats the run; empty if nothing does.
         file: the JSON file; empty if the result came as an object.
     """
 
     groups: tuple[Group, ...]
     skipped: tuple[tuple[str, str, str], ...]
+    num_skipped: int
     command: str
     file: str
 
@@ -61,7 +65,8 @@ def provenance_of(result: Shown) -> Provenance:
     )
     sides = (("generated", result.gen), ("reference", result.ref))
     skipped = tuple((of, *image) for of, side in sides if side is not None for image in side.skipped)
-    return Provenance(tuple(groups), skipped, result.command, "" if saved.path is None else str(saved.path))
+    file = "" if saved.path is None else str(saved.path)
+    return Provenance(tuple(groups), skipped[:_MOST_SKIPPED], len(skipped), result.command, file)
 
 
 def _side(side: SavedSide, beside: ShownSide) -> Iterator[tuple[str, str]]:

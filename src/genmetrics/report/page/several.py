@@ -209,7 +209,7 @@ def _plot(name: str, number: int, results: Sequence[Shown], steps: Steps, lookup
     corrected = all(metric.debiased is not None for _, _, metric in held)
     values = [metric.debiased if corrected and metric.debiased is not None else metric.value for _, _, metric in held]
     shown_values = [sure(value, _width(metric)) for value, (_, _, metric) in zip(values, held, strict=True)]
-    label += ", debiased" if corrected else ""
+    label = f"Debiased {label}" if corrected else label
     best = None
     if info is not None and len(held) > 1:
         best = values.index(max(values) if info.higher_is_better else min(values))

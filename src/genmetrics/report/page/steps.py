@@ -15,7 +15,10 @@ _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _WORD = re.compile(r"([A-Za-z]+)[^A-Za-z0-9]*$")
 #: Words before a number that count steps of a training.
 _STEP = frozenset(
-    "step steps iter iters iteration iterations epoch epochs ckpt checkpoint checkpoints kimg img".split()  # noqa: SIM905
+    (
+        *("step", "steps", "iter", "iters", "iteration", "iterations", "epoch", "epochs"),
+        *("ckpt", "checkpoint", "checkpoints", "kimg", "img"),
+    )
 )
 #: Words before a number that tell models or runs apart.
 _OTHER = frozenset(["seed", "run", "fold", "model", "version", "v", "exp", "experiment", "config", "trial"])
