@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from genmetrics.report.page.numbers import compact, counted, figure, interval, percent, signed, sure
+from genmetrics.report.page.numbers import compact, counted, figure, interval, percent, plain, signed, sure
 
 
 @pytest.mark.parametrize(
@@ -50,6 +50,7 @@ def test_the_ends_of_an_interval_have_equally_many_digits():
 
 def test_the_others():
     assert signed(0.5, 2) == "+0.50" and signed(-0.5, 2) == "−0.50" and signed(0.0) == "0"
+    assert [plain(n, 3) for n in (12000.0, -3.0, 0.25, 1e300)] == ["12,000", "−3", "0.250", "1.00e300"]
     assert counted(1, "image") == "1 image" and counted(50_000, "image") == "50,000 images"
     assert counted(2, "class", "classes") == "2 classes"
     assert percent(0.123) == "12 %" and percent(0.0123) == "1.2 %" and percent(0.02) == "2 %"

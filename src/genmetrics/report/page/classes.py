@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from genmetrics.report.page.content import Shown
-from genmetrics.report.page.numbers import counted, figure, signed
+from genmetrics.report.page.numbers import counted, figure, plain, signed
 from genmetrics.types import Table
 
 __all__ = ["ClassBar", "ClassTable", "class_tables"]
@@ -116,4 +116,4 @@ def _table(table: Table, main: str, title: str, words: str) -> ClassTable | None
 def _cell(value: float | int | str) -> str:
     if isinstance(value, str) or not math.isfinite(value):
         return str(value)
-    return f"{int(value):,}" if value == int(value) else figure(value)
+    return plain(float(value))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from genmetrics.report.page.content import Lookup, Shown
-from genmetrics.report.page.numbers import figure, interval, sure
+from genmetrics.report.page.numbers import figure, interval, plain, sure
 from genmetrics.report.page.spans import Span, scale_of, span
 from genmetrics.report.page.words import direction, meaning, title
 from genmetrics.report.saved import SavedMetric
@@ -112,7 +112,7 @@ def _row(result: Shown, metric: SavedMetric, lookup: Lookup) -> Row:
         "" if metric.se is None else figure(metric.se, 2),
         "" if metric.debiased is None else sure(metric.debiased, width),
         tuple(
-            (name.replace("_", " "), figure(value, 3) if value != int(value) else f"{int(value):,}")
+            (name.replace("_", " "), plain(value, 3))
             for name, value in extras.items()
             if name not in _SETTINGS and value != metric.value
         ),

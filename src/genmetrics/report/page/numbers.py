@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["compact", "counted", "figure", "interval", "percent", "signed", "sure"]
+__all__ = ["compact", "counted", "figure", "interval", "percent", "plain", "signed", "sure"]
 
 _MINUS = "−"
 _DIGITS = 4
@@ -54,6 +54,13 @@ def interval(low: float, high: float) -> str:
 def counted(number: int, one: str, many: str | None = None) -> str:
     """A number of things: ``1 image``, ``50,000 images``."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def plain(value: float, digits: int = _DIGITS) -> str:
+    """A whole number with all its digits, any other as ``figure`` gives it."""
+    return (
+        f"{value:,.0f}".replace("-", _MINUS) if value.is_integer() and abs(value) < _LARGEST else figure(value, digits)
+    )
 
 
 def percent(part: float) -> str:
