@@ -4,11 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help install demo test test-slow test-gpu test-network check protocols fmt bench bench-gpu clean
+.PHONY: help install demo browser test test-slow test-gpu test-network check protocols fmt bench bench-gpu clean
 
 help:
 	@echo "make install       put genmetrics into $(VENV)"
 	@echo "make demo          the main job on real pictures, with nothing to download"
+	@echo "make browser       a browser for the tests that open the page of 'genmetrics report'; they skip without one"
 	@echo "make test          all tests that run on a CPU without a network"
 	@echo "make test-slow | test-gpu | test-network   the others"
 	@echo "make check         formatting, lint, types, layers, changelog, generated pages"
@@ -38,6 +39,19 @@ install: $(VENV)/.installed
 
 demo: $(VENV)/.installed
 	$(BIN)/genmetrics demo -o demo-output
+
+# The names of tests/support/browser.py. Without one and without the right to install it, a person is told what to do.
+browser:
+	@set -e; \
+	for name in $$GENMETRICS_BROWSER chromium chromium-browser google-chrome; do \
+		if command -v "$$name" >/dev/null; then echo "browser: $$name"; exit 0; fi; \
+	done; \
+	if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+		apt-get update -qq; \
+		DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium fonts-dejavu-core >/dev/null; \
+	else \
+		echo "no browser: install Chromium (on Debian 'sudo apt-get install chromium'), or name one with GENMETRICS_BROWSER"; \
+	fi
 
 # A process a core with one thread each: most tests are too small for two threads to share. A file's tests share fixtures.
 test: $(VENV)/.installed-dev

@@ -102,7 +102,7 @@ def test_commands_and_options_that_a_page_shows_exist(page, monkeypatch, capsys)
     from genmetrics.cli.main import main
 
     helps: dict[str, str] = {}
-    for line in re.findall(r"genmetrics ((?:eval|compare|list|weights|demo)\b[^`\n#]*)", page.read_text()):
+    for line in re.findall(r"genmetrics ((?:eval|compare|report|list|weights|demo)\b[^`\n#]*)", page.read_text()):
         command = line.split()[0]
         if command not in helps:
             monkeypatch.setattr(sys, "argv", ["genmetrics", command, "--help"])

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from genmetrics.engine.evaluate import compute_stats, evaluate
     from genmetrics.engine.evaluator import Evaluator
     from genmetrics.engine.listing import list_extractors, list_metrics, list_sources
+    from genmetrics.engine.page import write_page
     from genmetrics.errors import GenmetricsError, GenmetricsWarning
     from genmetrics.extractors import register_extractor
     from genmetrics.metrics import register_metric
@@ -55,6 +56,7 @@ __all__ = [
     "register_extractor",
     "register_metric",
     "register_source",
+    "write_page",
 ]
 
 _HOMES = {
@@ -79,6 +81,7 @@ _HOMES = {
     "register_extractor": "genmetrics.extractors",
     "register_metric": "genmetrics.metrics",
     "register_source": "genmetrics.sources",
+    "write_page": "genmetrics.engine.page",
 }
 
 

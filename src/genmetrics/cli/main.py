@@ -15,6 +15,7 @@ from genmetrics.cli.demo import demo_command
 from genmetrics.cli.eval import eval_command
 from genmetrics.cli.listing import list_command
 from genmetrics.cli.processes import is_first_rank
+from genmetrics.cli.report import report_command
 from genmetrics.cli.stats import stats_app
 from genmetrics.cli.weights import weights_app
 from genmetrics.errors import CacheWarning, GenmetricsWarning
@@ -51,6 +52,7 @@ def _root(
 
 app.command("eval")(eval_command)
 app.command("compare")(compare_command)
+app.command("report")(report_command)
 app.add_typer(stats_app, name="stats")
 app.command("list")(list_command)
 app.add_typer(weights_app, name="weights")

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from genmetrics.engine.lookup import info_of
 from genmetrics.errors import UsageError
-from genmetrics.metrics import METRICS
 from genmetrics.report.compare import Comparison, compare_results
 from genmetrics.report.report import Report
 from genmetrics.report.saved import ResultLike, SavedResult, read_result, results_in
-from genmetrics.types import MetricInfo
 
 __all__ = ["ModelLike", "compare"]
 
@@ -48,9 +47,7 @@ def compare(
         UsageError: if something is no result, or no metric is in all of them.
     """
     asked = [name.strip() for name in metrics.split(",") if name.strip()] if isinstance(metrics, str) else metrics
-    return compare_results(
-        _runs(a, "A"), _runs(b, "B"), _info_of, metrics=asked, same_latents=same_latents, force=force
-    )
+    return compare_results(_runs(a, "A"), _runs(b, "B"), info_of, metrics=asked, same_latents=same_latents, force=force)
 
 
 def _runs(given: ModelLike, model: str) -> list[SavedResult]:
@@ -63,12 +60,3 @@ def _runs(given: ModelLike, model: str) -> list[SavedResult]:
         files += results_in(Path(entry)) if isinstance(entry, (str, Path)) else [entry]
     single = len(files) == 1
     return [read_result(entry, f"{model}" if single else f"{model}, run {run}") for run, entry in enumerate(files, 1)]
-
-
-def _info_of(metric: str) -> MetricInfo | None:
-    """What is known of a metric as results name it: with another network, or a crop, behind its id."""
-    for name in (metric, metric.partition(".")[0]):
-        if name in METRICS:
-            return METRICS.get(name)
-    generic = {info.generic: info for info in METRICS.entries() if info.generic}
-    return generic.get(metric.partition(".")[0])
