@@ -88,6 +88,17 @@ def eval_command(
             show_default=False,
         ),
     ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            "--html",
+            metavar="FILE",
+            help="Write the result as one page that needs no network: figures, plots, the images that stand out. It "
+            "takes the features of both sides, which are kept for it. With --json FILE these are in the JSON too, for "
+            "`genmetrics report`.",
+            show_default=False,
+        ),
+    ] = None,
     quiet: options.Quiet = False,
 ) -> None:
     """Measure GEN, alone or against REF, and print a table.
@@ -105,6 +116,10 @@ def eval_command(
                 from genmetrics.files import check_writable
 
                 check_writable(target)
+            if html is not None:
+                from genmetrics.engine.page import check_page
+
+                check_page(html, write=first)
             if per_image is not None:
                 from genmetrics.engine.plan import check_per_image, make_plan
                 from genmetrics.files import check_writable
@@ -119,8 +134,9 @@ def eval_command(
 
             checkpoints = None
             if resume:
-                unasked = ("no_cache", "resume", "json_file", "per_image", "quiet", "workers")
-                checkpoints = resuming.folder_in_cache({name: asked[name] for name in asked if name not in unasked})
+                unasked = ("no_cache", "resume", "json_file", "per_image", "html", "quiet", "workers")
+                run = {name: asked[name] for name in asked if name not in unasked}
+                checkpoints = resuming.folder_in_cache({**run, "diagnostics": html is not None})
             with showing_progress(quiet or not first) as progress:
                 report = evaluate(
                     gen,
@@ -145,6 +161,7 @@ def eval_command(
                     resume=checkpoints,
                     force=force,
                     error_bars=error_bars,
+                    diagnostics=html is not None,
                     progress=progress,
                 )
         if not first:
@@ -152,6 +169,10 @@ def eval_command(
         if per_image is not None:
             report.save_per_image(per_image)
             say(f"figures of single images: {per_image}")
+        if html is not None:
+            from genmetrics.engine.page import write_page
+
+            write_page(report, html)
         if json_file == "-":
             print(report.to_json())
             if not quiet:
@@ -162,5 +183,7 @@ def eval_command(
             if target is not None:
                 report.save(target)
                 print(f"report: {target}")
+            if html is not None:
+                print(f"page: {html}")
         if checkpoints is not None:
             resuming.forget(checkpoints)

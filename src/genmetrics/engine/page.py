@@ -75,8 +75,12 @@ def page_of(
     return render(read, info_of, version_of("genmetrics"), as_=as_, names=names)
 
 
-def check_page(path: str | Path) -> None:
+def check_page(path: str | Path, *, write: bool = True) -> None:
     """Whether a page can be made and written there, before anything is measured for it.
+
+    Args:
+        path: the page.
+        write: whether this process is the one that writes it.
 
     Raises:
         DependencyError: if matplotlib or jinja2 is not installed.
@@ -90,7 +94,8 @@ def check_page(path: str | Path) -> None:
             f"'{target}' is a result of 'eval', which the page would overwrite; name another file, such as "
             f"'{target.with_suffix('.html')}'"
         )
-    check_writable(target)
+    if write:
+        check_writable(target)
 
 
 def _check_packages() -> None:

@@ -57,9 +57,9 @@ def distance_curve(
 ) -> DistanceCurve:
     """The Fréchet distance of unions of the generated set's blocks, against the reference as it is.
 
-    Every size but the largest is there twice, from blocks that lie apart. Where a jackknife holds there is a limit: that
-    of the generated side alone, whose bias falls as 1/n. At most 12 distances are computed, and one more for each block
-    where there is a limit and ``replicates`` are not given.
+    Every size but the largest is there twice, from blocks that lie apart. Where a jackknife holds there is a limit,
+    that of the generated side alone, whose bias falls as 1/n. At most 12 distances are computed, and one more for each
+    block where there is a limit and ``replicates`` are not given.
 
     Args:
         blocks: the moments of each block of the generated features.
