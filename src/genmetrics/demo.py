@@ -9,16 +9,17 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from genmetrics.engine.options import Options
+from genmetrics.engine.page import check_page, write_page
 from genmetrics.engine.run import iter_evaluate
-from genmetrics.engine.statistics import iter_compute_stats
 from genmetrics.errors import DependencyError, OutputError
 from genmetrics.files import write_text
 from genmetrics.report.report import SCHEMA, Report
@@ -56,6 +57,7 @@ class DemoResult:
         json_file: all reports.
         table_file: the figures as a Markdown table.
         picture_file: samples of every set.
+        page_file: all of it as a page, with plots and the images that stand out.
     """
 
     reference: DemoSet
@@ -64,28 +66,32 @@ class DemoResult:
     json_file: Path
     table_file: Path
     picture_file: Path
+    page_file: Path
 
 
 def run_demo(folder: Path) -> Generator[Progress, None, DemoResult]:
-    """Make the sets in a folder, measure them, and write JSON, table and picture beside them.
+    """Make the sets in a folder, measure them, and write JSON, table, picture and page beside them.
 
     Raises:
-        DependencyError: if the packages with the photographs are missing.
+        DependencyError: if the packages with the photographs, or those for the page, are missing.
         OutputError: if the folder holds something else, or cannot be written.
     """
+    page_file = folder / "demo.html"
     reference, sets = make_sets(folder)
-    # The pictures are made anew each time, so that nothing would be found again.
-    options = Options(extractor=EXTRACTOR, seed=_SEED, cache=False)
-    ref = yield from iter_compute_stats(reference.folder, METRICS, options)
+    check_page(page_file)
     reports: list[Report] = []
-    for entry in sets:
-        report = yield from iter_evaluate(entry.folder, ref, METRICS, options)
-        reports.append(report)
+    # The pictures are made anew each time: in the cache of a person nothing would be found again.
+    with TemporaryDirectory() as cache:
+        options = Options(extractor=EXTRACTOR, seed=_SEED, cache=Path(cache), diagnostics=True)
+        for entry in sets:
+            report = yield from iter_evaluate(entry.folder, reference.folder, METRICS, options)
+            reports.append(report)
     json_file, table_file, picture_file = (folder / f"demo.{kind}" for kind in ("json", "md", "png"))
     write_text(json_file, json.dumps(_as_dict(reference, sets, reports), indent=2, allow_nan=False) + "\n")
     write_text(table_file, _as_markdown(reference, sets, reports))
     _draw_samples(picture_file, (reference, *sets))
-    return DemoResult(reference, tuple(sets), tuple(reports), json_file, table_file, picture_file)
+    write_page(reports, page_file, as_="models", names=[entry.name for entry in sets])
+    return DemoResult(reference, tuple(sets), tuple(reports), json_file, table_file, picture_file, page_file)
 
 
 def make_sets(folder: Path) -> tuple[DemoSet, list[DemoSet]]:
@@ -178,7 +184,8 @@ def _as_dict(reference: DemoSet, sets: list[DemoSet], reports: list[Report]) -> 
         "genmetrics": versions()["genmetrics"],
         "reference": {"name": reference.name, "summary": reference.summary},
         "sets": [
-            {"name": entry.name, "summary": entry.summary, "report": report.to_dict()}
+            # What the page shows is on the page.
+            {"name": entry.name, "summary": entry.summary, "report": replace(report, diagnostics=None).to_dict()}
             for entry, report in zip(sets, reports, strict=True)
         ],
     }

@@ -29,11 +29,16 @@ def test_the_order_comes_out_right(genmetrics, tmp_path):
         assert plain == sorted(plain)
         assert values["other-crops"][metric] < values["strong-noise"][metric] < values["digits"][metric]
     lines = ended.out.splitlines()
-    assert lines[-3:] == [
+    assert lines[-4:] == [
         f"samples: {tmp_path / 'demo.png'}",
         f"table:   {tmp_path / 'demo.md'}",
         f"report:  {tmp_path / 'demo.json'}",
+        f"page:    {tmp_path / 'demo.html'}",
     ]
+    page = (tmp_path / "demo.html").read_text("utf-8")
+    assert page.count("<img ") > 50 and len(page) < 5_000_000
+    for entry in result["sets"]:
+        assert entry["name"] in page
     with Image.open(tmp_path / "demo.png") as samples:
         assert min(samples.size) > 500
     assert "| other crops of the same photographs |" in (tmp_path / "demo.md").read_text()

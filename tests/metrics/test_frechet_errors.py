@@ -113,6 +113,7 @@ def test_cost_is_a_distance_for_each_block():
     gen, ref = stats_of(sample(50, 1)), stats_of(sample(50, 2), blocks=False)
     assert metric.error_cost(gen, gen) == 2 * NUM_BLOCKS
     assert metric.error_cost(gen, ref) == NUM_BLOCKS
+    assert metric.error_cost(gen, stats_of(sample(5 * WIDTH - 1, 2))) == 0  # there will be a warning, and no distance
 
 
 @pytest.mark.parametrize("side", ["gen", "ref"])

@@ -46,3 +46,4 @@ def demo_command(
         print(f"samples: {result.picture_file}")
         print(f"table:   {result.table_file}")
         print(f"report:  {result.json_file}")
+        print(f"page:    {result.page_file}")

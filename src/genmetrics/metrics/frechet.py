@@ -110,8 +110,11 @@ class FrechetDistance(Metric):
         return (replace(self.needs[0], accumulator=BLOCKS, options=(("blocks", NUM_BLOCKS),)),)
 
     def error_cost(self, gen: SetStatistics, ref: SetStatistics | None) -> float:
-        """One distance for each block of either side."""
-        return float(NUM_BLOCKS * sum(side is not None and side.meets(self.error_needs[0]) for side in (gen, ref)))
+        """One distance for each block of either side; nothing where there are too few images for any."""
+        sides = [side for side in (gen, ref) if side is not None and side.meets(self.error_needs[0])]
+        least = IMAGES_PER_DIMENSION * cast(Moments, gen.get(self.needs[0])).width
+        few = any(side.num_samples is not None and side.num_samples < least for side in sides)
+        return 0.0 if few else float(NUM_BLOCKS * len(sides))
 
     def with_error(self, result: MetricResult, gen: SetStatistics, ref: SetStatistics | None) -> MetricResult:
         """The distance without the bias of few samples, its standard error and 95 % interval.
