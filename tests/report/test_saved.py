@@ -9,6 +9,7 @@ import pytest
 import genmetrics as gm
 from genmetrics.errors import UsageError
 from genmetrics.report.report import Report
+from genmetrics.report.saved import read_result
 from genmetrics.types import ExtractorRecord, MetricResult, Protocol, SideRecord
 from support.results import result, with_field
 
@@ -113,3 +114,15 @@ def test_fields_that_are_not_there_are_not_known():
     old["metrics"]["fid"].update(replicates=None, extra={"se": None, "debiased": None})
     del old["extractors"], old["seed"]
     assert gm.compare(old, result("b", fid=1.0))["fid"].verdict == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("weights_sha256", [0.5], r"weights_sha256 is \[0.5\], expected a text"),
+        ("preprocess", [[1]], r"preprocess is \[\[1\]\], expected an object"),
+    ],
+)
+def test_a_damaged_network_is_named(field, value, message):
+    with pytest.raises(UsageError, match=rf"extractors\.inception-v3\.tf2015\.{message}"):
+        read_result(with_field(result("a", fid=1.0), f"extractors/inception-v3.tf2015/{field}", value))

@@ -169,7 +169,7 @@ class _Reader(PlainReader):
             {name: self._metric(name, of) for name, of in self.mapping(read["metrics"], "metrics").items()},
             self._side(read["gen"], "gen"),
             None if ref is None else self._side(ref, "ref"),
-            {name: self.mapping(of, f"extractors.{name}") for name, of in networks.items()},
+            {name: self._network(of, f"extractors.{name}") for name, of in networks.items()},
             seed if isinstance(seed, int) else None,
             Diagnostics.from_dict(read["diagnostics"], self._name) if read.get("diagnostics") is not None else None,
             read,
@@ -197,6 +197,13 @@ class _Reader(PlainReader):
                 if replicates.get(side)
             },
         )
+
+    def _network(self, read: object, where: str) -> Mapping[str, Any]:
+        fields = self.mapping(read, where)
+        if fields.get("weights_sha256") is not None:
+            self.text(fields["weights_sha256"], f"{where}.weights_sha256")
+        self.mapping(fields.get("preprocess") or {}, f"{where}.preprocess")
+        return fields
 
     def _side(self, read: object, where: str) -> SavedSide:
         fields = self.mapping(read, where)

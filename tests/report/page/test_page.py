@@ -69,8 +69,16 @@ def test_a_section_that_cannot_be_there_says_why():
     text = page(given)
     assert "The set is known by its mean alone." in section(text, "curve")
     assert "The result does not have it." in section(text, "copied")
+
+
+def test_numbers_that_cannot_be_drawn_are_said():
+    given = full_result()
     given["diagnostics"]["spectra"] = {"ranks": [1], "gen": [1e300], "ref": [1.0]}
-    assert "cannot be drawn" in section(page(given), "spectra")
+    given["diagnostics"]["curve"]["limit"] = 1e308
+    given["diagnostics"]["projection"]["gen"]["centre"] = [1e308, 0.0]
+    text = page(given)
+    for name in ("spectra", "curve", "projection"):
+        assert "cannot be drawn" in section(text, name)
 
 
 def test_a_result_of_an_earlier_version_has_its_page():
