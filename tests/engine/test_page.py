@@ -24,7 +24,7 @@ def test_a_file_a_folder_and_a_dict_give_one_page(tmp_path, saved):
     text = (tmp_path / "file.html").read_text()
     assert text == (tmp_path / "folder.html").read_text()
     assert str(saved) in text
-    assert "came as an object" in page_of(full_result("a", diagnosed=False))
+    assert "Figures with every digit" not in page_of(full_result("a", diagnosed=False))
 
 
 def test_a_report_has_its_page(tmp_path, smooth_images):
