@@ -189,7 +189,7 @@ def consumer(what: str, case: Callable[[], Iterable], count: int) -> dict[str, o
 
 def images_of(source: ImageSource, workers: int) -> Iterator[torch.Tensor]:
     for batch in source.batches(Shard(), BatchSpec(batch_size=32, workers=workers)):
-        assert batch.hash_sum is not None  # hashed in the threads, as in a run
+        assert batch.hashes is not None  # hashed in the threads, as in a run
         yield batch.images
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, NamedTuple
 
 __all__ = [
     "UNKNOWN",
@@ -22,6 +22,7 @@ __all__ = [
     "MetricResult",
     "MetricsLike",
     "Need",
+    "Origin",
     "Part",
     "Precision",
     "Progress",
@@ -29,6 +30,7 @@ __all__ = [
     "Selection",
     "Shard",
     "SideRecord",
+    "Sizes",
     "SkippedImage",
     "Stage",
     "Table",
@@ -141,6 +143,36 @@ class SkippedImage:
 
     name: str
     reason: str
+
+
+class Origin(NamedTuple):
+    """What an image was when it was decoded, before any crop.
+
+    Attributes:
+        format: of the encoded image, as Pillow names it (``JPEG``, ``PNG``); empty for an array, which has none.
+        width: in pixels.
+        height: in pixels.
+    """
+
+    format: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How large the images of a set are as decoded.
+
+    Attributes:
+        bins: the quarters of an octave that have any, ascending, each with how many images and how many pixels in all:
+            quarter b is of those whose side, the root of width times height, is in [2^(b/4), 2^((b+1)/4)).
+        smallest: (width, height) of the image with the fewest pixels, the narrower one of two.
+        largest: of that with the most, the wider one of two.
+    """
+
+    bins: tuple[tuple[int, int, int], ...]
+    smallest: tuple[int, int]
+    largest: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -312,13 +344,14 @@ class Progress:
     """How far a pass is.
 
     Attributes:
-        stage: ``ref`` or ``gen`` while images are read, ``metrics`` while figures are computed.
-        done: images, or metrics, finished.
+        stage: ``advice`` for what is known to put figures in doubt before any image is read, ``ref`` or ``gen`` while
+            images are read, ``metrics`` while figures are computed.
+        done: images, metrics or pieces of advice, finished.
         total: how many there are; None if unknown.
-        message: what is being done, for people.
+        message: what is being done, for people; or the advice.
     """
 
-    stage: Literal["ref", "gen", "metrics"]
+    stage: Literal["advice", "ref", "gen", "metrics"]
     done: int
     total: int | None
     message: str = ""
@@ -342,6 +375,9 @@ class SideRecord:
         alpha: what became of transparency; None if a file of another tool does not say.
         num_transparent: how many images had any.
         num_by_device: how many images something else than Pillow decoded, see ``--decode``.
+        formats: how many images were of each encoded format, by name, in the order of the names; the rest were arrays.
+            None if that is not known.
+        sizes: how large the images were before any crop; None if that is not known.
     """
 
     source: str
@@ -356,6 +392,8 @@ class SideRecord:
     alpha: AlphaPolicy | None = None
     num_transparent: int = 0
     num_by_device: int = 0
+    formats: tuple[tuple[str, int], ...] | None = None
+    sizes: Sizes | None = None
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,34 @@ def test_prints_a_table_and_writes_the_json_file(genmetrics, two_sets, tmp_path)
     assert f"generated: {gen}, 12 images" in ended.err
 
 
+def test_advice_comes_before_the_pass_and_in_the_table(genmetrics, two_sets, tmp_path):
+    gen, ref = two_sets
+    copied = shutil.copytree(gen, tmp_path / "gen")
+    shutil.copy(copied / "00003.png", copied / "00007.png")
+    ended = genmetrics("eval", copied, "--ref", ref, *LITE, "-m", "fid", "--json", tmp_path / "r.json")
+    before, _, _ = ended.err.partition("reference: ")
+    few = f"advice: {FD}: 12 generated and 14 reference images are fewer than 5 per feature dimension (1,280). 6,400 on"
+    assert before.startswith(few)
+    assert before.count("advice: ") == ended.err.count("advice: ") == 1
+    lines = [line for line in ended.out.splitlines() if line.startswith(("advice: ", "note: "))]
+    assert lines[0].startswith("advice: 1 of 12 generated images is identical to another one")
+    assert "('00003.png' and '00007.png')" in lines[0]
+    assert lines[1].startswith(few)
+    assert lines[2].startswith(f"note: {FD}: no more images (generated 12, reference 14)")
+    advice = json.loads((tmp_path / "r.json").read_text())["advice"]
+    assert [f"advice: {text}" for text in advice] == lines[:2]
+
+
+def test_advice_beside_json_and_in_silence(genmetrics, two_sets):
+    gen, ref = two_sets
+    ended = genmetrics("eval", gen, "--ref", ref, *LITE, "-m", "fid", "--json")
+    (advice,) = json.loads(ended.out)["advice"]
+    assert [line for line in ended.err.splitlines() if line.startswith("advice: ")] == [f"advice: {advice}"] * 2
+    assert ended.err.index("note: ") > ended.err.rindex("advice: ")
+    ended = genmetrics("eval", gen, "--ref", ref, *LITE, "-m", "fid", "--json", "--quiet")
+    assert (json.loads(ended.out)["advice"], ended.err) == ([advice], "")
+
+
 def test_json_without_a_file_prints_nothing_but_json(genmetrics, two_sets):
     gen, ref = two_sets
     for position in (("--json", gen, "--ref", ref), (gen, "--ref", ref, "--json")):

@@ -71,8 +71,9 @@ def test_show_says_what_it_is_and_what_can_be_computed(genmetrics, two_sets, bui
     assert lines["statistics of"] == f"14 images of {two_sets[1]} (folder)"
     assert lines["network"].startswith("efficientnet-lite0.in1k, published weights (sha256 579344248a93), exact")
     assert {FD, KID} <= set(lines["reference for"].split(", "))
+    assert (lines["formats"], lines["sizes"], lines["distinct"]) == ("PNG (14)", "40x48 pixels", "14 images")
     record = json.loads(genmetrics("stats", "show", built, "--json").out)
-    assert record["num_samples"] == 14
+    assert (record["num_samples"], record["num_distinct"]) == (14, 14)
     assert {FD, KID} <= set(record["as_reference"]) and record["could_be"] == []
     assert {FD, KID, "fd_inf.efficientnet-lite0.in1k"} <= set(record["as_generated"])
     # Nothing here has a class.

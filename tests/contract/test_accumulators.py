@@ -15,8 +15,11 @@ from torch import Tensor
 from genmetrics.accumulators.base import Accumulator
 from genmetrics.accumulators.block_moments import BlockMoments
 from genmetrics.accumulators.build import ACCUMULATORS, BLOCKS, CAPTIONS, PAIRS, PATHS
+from genmetrics.accumulators.by_index import ByIndex
 from genmetrics.accumulators.content import ContentDigest
 from genmetrics.accumulators.feature_bank import FeatureBank, RowBank, Scalars
+from genmetrics.accumulators.image_keys import ImageKeys
+from genmetrics.accumulators.labels import Labels
 from genmetrics.accumulators.moments import Moments
 from genmetrics.accumulators.softmax_sums import SoftmaxSums
 from genmetrics.errors import StatisticsError
@@ -55,6 +58,13 @@ def pixels(count: int) -> Tensor:
     return torch.from_numpy(np.random.default_rng(4).integers(0, 256, (count, 3, 5, 4), dtype=np.uint8))
 
 
+def whole_numbers(count: int) -> Tensor:
+    """With some that occur again."""
+    drawn = np.random.default_rng(5).integers(-(2**63), 2**63, count, dtype=np.int64)
+    drawn[count // 2 : count // 2 + 3] = drawn[:3]
+    return torch.from_numpy(drawn)
+
+
 def moments_figures(moments: Accumulator) -> dict[str, np.ndarray]:
     assert isinstance(moments, Moments)
     return {
@@ -88,6 +98,11 @@ def content_figures(content: Accumulator) -> dict[str, np.ndarray]:
     return {"digest": np.frombuffer(bytes.fromhex(content.hexdigest()), dtype=np.uint8)}
 
 
+def by_index_figures(held: Accumulator) -> dict[str, np.ndarray]:
+    assert isinstance(held, ByIndex)
+    return {"values": held.values().numpy(), "indices": held.indices().numpy()}
+
+
 CASES = {
     "moments, folded": Case("moments", lambda: Moments(WIDTH), floats(WIDTH), moments_figures),
     "moments, rows": Case("moments", lambda: Moments(2 * TOTAL), floats(2 * TOTAL), moments_figures),
@@ -118,6 +133,8 @@ CASES = {
     "softmax_sums, chunks, total unknown": Case(
         "softmax_sums", lambda: SoftmaxSums(WIDTH, 0, 0, None, chunk=7), floats(WIDTH), sums_figures
     ),
+    "labels": Case(None, Labels, whole_numbers, by_index_figures, floats=False),
+    "image keys": Case(None, ImageKeys, whole_numbers, by_index_figures, floats=False),
     "content": Case(None, ContentDigest, pixels, content_figures, floats=False),
 }
 
@@ -180,7 +197,10 @@ def test_figures_tell_sets_apart(case: Case) -> None:
     whole, values = fed(case, ALL), case.values(TOTAL)
     other = case.make()
     changed = values.clone()
-    changed[5] = changed[5].flip(0) if not case.floats else changed[5] + torch.linspace(0, 1, changed.shape[1])
+    if case.floats:
+        changed[5] += torch.linspace(0, 1, changed.shape[1])
+    else:
+        changed[5] = changed[5].flip(0) if changed.ndim > 1 else changed[5] ^ 1
     other.update(changed, torch.arange(TOTAL))
     with pytest.raises(AssertionError):
         assert_same(case, other, whole)

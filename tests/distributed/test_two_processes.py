@@ -30,6 +30,7 @@ KINDS = (
     "softmax_sums, total known",
     "softmax_sums, total unknown",
     "content",
+    "image keys",
 )
 SPLITS = ("uneven", "interleaved", "none")
 LITE = "efficientnet-lite0.in1k"
@@ -142,6 +143,23 @@ def test_reports_are_those_of_one_process(found: dict[str, Found], run: str) -> 
         assert report["gen"] == expected["gen"]
         assert report["ref"] == expected["ref"]
         assert (report["num_processes"], expected["num_processes"]) == (2, 1)
+
+
+def test_advice_is_that_of_one_process(found: dict[str, Found]) -> None:
+    """Copies are found across the halves of two processes; of what is said before the run only the first says it."""
+    expected = found["alone"].values["advised"]
+    (identical, lossy, few) = expected["advice"]
+    assert identical.startswith("3 of 10 generated images are identical to another one")
+    assert "'00.png' and '08.png'" in identical and "'02.png' and '09.png'" in identical
+    assert lossy.startswith("2 of 10 generated images are JPEG") and few.startswith(f"{FD}: 10 generated and 12")
+    assert expected["gen"]["formats"] == {"JPEG": 2, "PNG": 8}
+    for name in ("first", "second"):
+        advised = found[name].values["advised"]
+        assert advised["advice"] == expected["advice"]
+        for field in ("formats", "sizes", "digest", "num_samples"):
+            assert advised["gen"][field] == expected["gen"][field], field
+    assert found["first"].values["advised"]["said"] == expected["said"] != []
+    assert found["second"].values["advised"]["said"] == []
 
 
 def test_pairs_captions_and_steps_are_those_of_one_process(found: dict[str, Found]) -> None:

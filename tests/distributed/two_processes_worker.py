@@ -14,17 +14,20 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.distributed as dist
+from PIL import Image
 
 from genmetrics import distributed
 from genmetrics.accumulators.base import Accumulator
 from genmetrics.accumulators.content import ContentDigest
 from genmetrics.accumulators.feature_bank import FeatureBank
+from genmetrics.accumulators.image_keys import ImageKeys
 from genmetrics.accumulators.moments import Moments
 from genmetrics.accumulators.softmax_sums import SoftmaxSums
 from genmetrics.engine.evaluate import evaluate
 from genmetrics.engine.evaluator import Evaluator
 from genmetrics.report.report import Report
 from genmetrics.sources.generator import GeneratorSource
+from genmetrics.types import Progress
 
 sys.path.append(str(Path(__file__).parents[1]))
 from support.pair_nets import registered_pair_networks
@@ -59,6 +62,7 @@ def accumulators() -> dict[str, Accumulator]:
         "softmax_sums, total known": SoftmaxSums(WIDTH, 5, 2020, NUM_SAMPLES),
         "softmax_sums, total unknown": SoftmaxSums(WIDTH, 5, 2020, None),
         "content": ContentDigest(),
+        "image keys": ImageKeys(),
     }
 
 
@@ -80,7 +84,8 @@ def merged_states(rank: int, world_size: int) -> dict[str, torch.Tensor]:
     for split in SPLITS:
         for name, accumulator in accumulators().items():
             own = own_samples(name, split, rank, world_size)
-            values = pictures if name == "content" else features()
+            beside = {"content": pictures, "image keys": torch.arange(NUM_SAMPLES) * -(2**57) + 5}
+            values = beside.get(name, features())
             for part in own.split(7):
                 accumulator.update(values[part], part)
             merged = distributed.merge_over_ranks(accumulator)
@@ -107,6 +112,22 @@ def fed_evaluator(rank: int, world_size: int, give_indices: bool) -> dict:
     for number, batch in batches:
         evaluator.update(batch, torch.arange(2 * number, 2 * number + 2) if give_indices else None)
     return plain(evaluator.compute())
+
+
+def advised(folder: Path) -> dict:
+    """A folder of mixed files, one of which cannot be read, with copies in both processes' halves."""
+    names = {}
+    for number, image in enumerate([*images(6, 2), *images(6, 2)[:3], *images(2, 9)]):
+        ending = "jpg" if number in (1, 10) else "png"
+        names[number] = folder / f"{number:02d}.{ending}"
+        Image.fromarray(image.permute(1, 2, 0).numpy()).crop((0, 0, 32, 20 + number)).save(names[number])
+    for one, other in ((0, 8), (2, 9), (4, 5)):
+        names[other].write_bytes(names[one].read_bytes())
+    names[3].write_bytes(b"no image")
+    options = {"extractor": LITE, "device": "cpu", "batch_size": 1, "workers": 0}
+    said: list[Progress] = []
+    report = evaluate(folder, images(12, 1), ["fid"], on_bad_image="skip", progress=said.append, **options)
+    return {**plain(report), "said": [record.message for record in said if record.stage == "advice"]}
 
 
 def with_cache(folder: Path) -> list[dict]:
@@ -136,6 +157,11 @@ def _paint(z: torch.Tensor) -> torch.Tensor:
     return torch.sigmoid(z[:, :3, None, None] * z[:, 3:4, None, None]).expand(-1, 3, 8, 8)
 
 
+def _own(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
 def main(rank: int, world_size: int, folder: Path) -> None:
     """Run everything and write it down."""
     if world_size > 1:
@@ -152,6 +178,7 @@ def main(rank: int, world_size: int, folder: Path) -> None:
             evaluate(images(14, 2), images(12, 1), METRICS, extractor=LITE, device="cpu", batch_size=1, workers=0)
         ),
         # The other rank, whose folder stays empty, must not be left waiting for one that found everything in its own.
+        "advised": advised(_own(folder / f"images-{rank}-of-{world_size}")),
         "cached, a folder each": with_cache(folder / f"cache-{rank}-of-{world_size}"),
         "drawn": drawn(),
         "cached, one folder": with_cache(folder / f"cache-of-{world_size}"),

@@ -167,7 +167,7 @@ def test_dropped_transparency_warns_python_code(smooth_images, ref):
     gm.evaluate(opaque, ref, ["fid"], extractor=LITE)
     with pytest.warns(gm.GenmetricsWarning, match="5 of 12 images have transparency, which was dropped"):
         report = gm.evaluate(half, ref, ["fid"], extractor=LITE)
-    assert "5 of 12 images have transparency" in report.warnings[0]
+    assert "5 of 12 images have transparency" in report.gen.notes[0]
     composited = gm.evaluate(half, ref, ["fid"], extractor=LITE, alpha="white")
     assert composited[FD].value != report[FD].value
 

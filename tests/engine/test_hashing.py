@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 import torch
 from torch import Tensor
@@ -20,6 +22,10 @@ def batches() -> list[Tensor]:
     return [torch.randint(0, 256, size, generator=generator, dtype=torch.uint8) for size in sizes]
 
 
+def numbers(images: Tensor) -> Tensor:
+    return torch.arange(len(images))
+
+
 def plain(made: list[Tensor]) -> str:
     digest = ContentDigest()
     for images in made:
@@ -31,7 +37,7 @@ def plain(made: list[Tensor]) -> str:
 def test_any_number_of_threads_gives_the_same(threads):
     hashing = Hashing(CPU, threads)
     for images in batches():
-        with hashing.reading(images):
+        with hashing.reading(images, numbers(images)):
             pass
         images.zero_()  # the caller's again
     assert hashing.digest().hexdigest() == plain(batches())
@@ -42,14 +48,14 @@ def test_any_number_of_threads_gives_the_same(threads):
 def test_a_digest_can_be_read_between():
     hashing = Hashing(CPU, 2)
     for number, images in enumerate(batches()):
-        with hashing.reading(images):
+        with hashing.reading(images, numbers(images)):
             pass
         assert hashing.digest().hexdigest() == plain(batches()[: number + 1])
 
 
 def test_images_that_were_not_taken_are_not_counted():
     hashing = Hashing(CPU)
-    with pytest.raises(ValueError, match="broken"), hashing.reading(batches()[0]):
+    with pytest.raises(ValueError, match="broken"), hashing.reading(batches()[0], numbers(batches()[0])):
         raise ValueError("broken")
     assert hashing.num_samples == hashing.digest().num_samples == 0
 
@@ -77,7 +83,7 @@ def test_images_of_another_device_than_the_queues_are_not_given_to_its_streams(m
     taken = []
     for own, beside in (("cpu", True), ("cuda:0", False), ("cuda:1", False)):
         hashing = Hashing(torch.device(own), 1)
-        with hashing.reading(batches()[0]):
+        with hashing.reading(batches()[0], numbers(batches()[0])):
             pass
         taken.append(any(entry[:2] == ("wait", "back") for entry in streams.log))
         assert taken[-1] == beside, own
@@ -90,11 +96,36 @@ def test_images_of_another_device_than_the_queues_are_not_given_to_its_streams(m
 def test_images_on_a_gpu_may_be_changed_at_once_and_are_not_waited_for():
     hashing = Hashing(torch.device("cuda", 0))
     on_gpu = [images.cuda() for images in batches()]
-    with hashing.reading(on_gpu[0]):
+    with hashing.reading(on_gpu[0], numbers(on_gpu[0])):
         pass
     with waiting_is_an_error():
         for images in on_gpu[1:]:
-            with hashing.reading(images):
+            with hashing.reading(images, numbers(images)):
                 pass
             images.zero_()
     assert hashing.digest().hexdigest() == plain(batches())
+
+
+@pytest.mark.parametrize("threads", [0, 3])
+def test_each_image_has_its_own_key_under_its_number(threads):
+    """The numbers may be changed afterwards, as the images may."""
+    hashing, images = Hashing(CPU, threads), batches()[3]
+    for part in (slice(4, 9), slice(0, 4)):
+        given = torch.arange(9)[part].clone()
+        with hashing.reading(images[part], given):
+            pass
+        given.fill_(-1)
+    keys = hashing.keys()
+    assert keys.indices().tolist() == list(range(9))
+    assert keys.values().tolist() == [hash_of(image) for image in images]
+    with hashing.reading(images[:1], torch.tensor([9])):
+        pass
+    assert (keys.num_samples, hashing.keys().num_samples) == (9, 10)
+    assert hashing.keys().values()[9] == keys.values()[0]
+
+
+def hash_of(image: Tensor) -> int:
+    """The first 64 bits of the image's sha256, as documented, signed."""
+    height, width = image.shape[1:]
+    digest = hashlib.sha256(f"{height}x{width}:".encode() + image.numpy().tobytes()).digest()
+    return int.from_bytes(digest[:8], "big") - 2**63

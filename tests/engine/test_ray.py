@@ -67,6 +67,9 @@ def _same(one: Stats, other: Stats) -> None:
     for need, held in one.accumulators.items():
         for name, value in held.state().items():
             assert torch.allclose(value.double(), other.accumulators[need].state()[name].double(), rtol=1e-9, atol=1e-9)
+    assert one.keys is not None and other.keys is not None
+    assert all(torch.equal(value, other.keys.state()[name]) for name, value in one.keys.state().items())
+    assert one.side.formats is not None and one.side.sizes is not None
     assert (one.labels is None) == (other.labels is None)
     if one.labels is not None and other.labels is not None:
         assert all(torch.equal(value, other.labels.state()[name]) for name, value in one.labels.state().items())

@@ -132,6 +132,10 @@ class TestBytes:
         (tmp_path / "cut.safetensors").write_bytes(undisturbed)
         cut = gm.Stats.load(tmp_path / "cut.safetensors")
         assert plain.side.digest == cut.side.digest
+        assert (plain.side.formats, plain.side.sizes) == (cut.side.formats, cut.side.sizes)
+        assert plain.side.formats == (("PNG", COUNT - 2),) and plain.side.sizes.smallest == (24, 24)
+        assert torch.equal(plain.keys.values(), cut.keys.values())
+        assert cut.keys.indices().tolist() == [number for number in range(COUNT) if number not in (40, 110)]
         for need, held in plain.accumulators.items():
             for name, tensor in held.state().items():
                 np.testing.assert_allclose(cut.accumulators[need].state()[name].numpy(), tensor.numpy(), rtol=1e-6)
@@ -269,11 +273,13 @@ class TestRefusals:
         with pytest.raises(UsageError, match=r"is damaged .* remove the folder to begin anew"):
             build(folder, tmp_path / "file.safetensors", stopped)
 
-    def test_of_another_version(self, folder: Path, stopped: Path, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("schema", [1, 99], ids=["older", "newer"])
+    def test_of_another_version(self, schema: int, folder: Path, stopped: Path, tmp_path: Path) -> None:
         manifest = stopped / "ref" / "checkpoint.json"
         values = json.loads(manifest.read_text())
         del values["sha256"]
-        values["schema"] = 99
+        assert values["schema"] not in (1, 99)
+        values["schema"] = schema
         manifest.write_text(json.dumps({**values, "sha256": checkpoints._digest(values)}))
         with pytest.raises(UsageError, match="of another version of genmetrics"):
             build(folder, tmp_path / "file.safetensors", stopped)

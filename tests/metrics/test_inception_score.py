@@ -144,22 +144,8 @@ def test_images_sorted_by_class_score_as_many_classes_as_a_run_holds() -> None:
     print(f"in order {of_runs.value:.2f}, permuted {permuted.value:.2f}")
     assert 1.9 < of_runs.value < 2.1
     assert permuted.value > 14
-    assert of_runs.warnings == (
-        "the images are in the order of their classes: no run of 40 holds more than 2 of 20 classes, which caps the "
-        "score. 'isc' permutes the images",
-    )
     mixed = np.random.default_rng(1).permutation(400)
-    shuffled = score_of_runs(logits[mixed], labels[mixed])
-    assert shuffled.value > 14
-    assert shuffled.warnings == ()
-
-
-def test_a_single_run_and_images_without_classes_are_not_warned_of() -> None:
-    logits, labels = sorted_classes(40, 4)
-    assert score_of_runs(logits, labels).warnings == ()
-    logits, _ = sorted_classes(400, 20)
-    assert score_of_runs(logits).warnings == ()
-    assert score_of_runs(logits, np.zeros(400, dtype=np.int64)).warnings == ()
+    assert score_of_runs(logits[mixed], labels[mixed]).value > 14
 
 
 def test_runs_of_the_registered_metric_are_adms() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from genmetrics.errors import UnknownNameError
 from genmetrics.report.report import Report
-from genmetrics.types import ExtractorRecord, MetricResult, Protocol, SideRecord, SkippedImage
+from genmetrics.types import ExtractorRecord, MetricResult, Protocol, SideRecord, Sizes, SkippedImage
 
 INCEPTION = "inception-v3.tf2015"
 FID = Protocol(INCEPTION, "2048", "tf1-bilinear-299")
@@ -25,7 +25,14 @@ def report() -> Report:
         MetricResult("kid", 0.1 + 0.2, {"std": 0.001, "num_subsets": 100, "subset_size": 1000}, KID, ("few images",)),
     )
     gen = SideRecord(
-        "samples/été", "folder", 1000, "a" * 64, (SkippedImage("bad.png", "cut short"),), ("1 image was left out",)
+        "samples/été",
+        "folder",
+        1000,
+        "a" * 64,
+        (SkippedImage("bad.png", "cut short"),),
+        ("1 image was left out",),
+        formats=(("JPEG", 400), ("PNG", 600)),
+        sizes=Sizes(((24, 600, 2457600), (31, 400, 24000000)), (64, 64), (300, 200)),
     )
     record = ExtractorRecord("6726825d", True, "exact", {"tf1-bilinear-299": {"size": (299, 299)}}, "openvino")
     return Report(
@@ -41,7 +48,18 @@ def report() -> Report:
     )
 
 
-SIDE_KEYS = {"source", "kind", "num_samples", "digest", "skipped", "notes", "selection", "stats_file"}
+SIDE_KEYS = {
+    "source",
+    "kind",
+    "num_samples",
+    "digest",
+    "skipped",
+    "notes",
+    "selection",
+    "stats_file",
+    "formats",
+    "sizes",
+}
 
 
 def test_is_a_collection_of_metric_ids(report: Report) -> None:
@@ -82,6 +100,8 @@ def test_layout_of_the_file(report: Report) -> None:
         "notes": ["1 image was left out"],
         "selection": None,
         "stats_file": None,
+        "formats": {"JPEG": 400, "PNG": 600},
+        "sizes": {"bins": [[24, 600, 2457600], [31, 400, 24000000]], "smallest": [64, 64], "largest": [300, 200]},
     }
     assert set(read["ref"]) == SIDE_KEYS
     assert (read["ref"]["num_samples"], read["ref"]["skipped"]) == (900, [])
@@ -134,11 +154,15 @@ def test_warnings_come_once_with_what_they_are_about(report: Report) -> None:
     assert both.warnings[1] == "ref: 2 have transparency"
 
 
-def test_a_set_against_itself_is_warned_of(report: Report) -> None:
-    same = replace(report, ref=replace(report.gen, source="another name", notes=()))
-    told = "gen and ref are the same images (equal digests); a distance of a set from itself says nothing"
-    assert told in same.warnings
-    assert told not in report.warnings
+def test_advice_comes_first_and_once(report: Report) -> None:
+    advised = replace(report, advice=("shuffle them", "few images of 5"), notes=("a note", "shuffle them"))
+    assert advised.warnings[:3] == ("shuffle them", "few images of 5", "a note")
+    assert advised.warnings.count("shuffle them") == 1
+    assert advised.notices[0] == "a note"
+    assert json.loads(advised.to_json())["advice"] == ["shuffle them", "few images of 5"]
+    lines = advised.to_markdown().splitlines()
+    assert lines.index("- advice: shuffle them") < lines.index("- advice: few images of 5") < lines.index("- a note")
+    assert "advice" not in report.to_markdown()
 
 
 @pytest.mark.parametrize("as_text", [False, True])

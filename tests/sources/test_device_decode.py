@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -121,6 +122,9 @@ def test_plain_jpegs_go_to_the_decoder_and_all_else_to_pillow(source: ImageSourc
     assert all((found.images[index] == usual.images[index] ^ 1).all() for index in elsewhere)
     assert sum(batch.num_by_device for batch in found.batches) == 13
     assert sum(batch.num_by_device for batch in usual.batches) == 0
+    origins = [Counter(origin for batch in got.batches for origin in batch.origins or ()) for got in (found, usual)]
+    assert origins[0] == origins[1]
+    assert {origin.format for origin in origins[0]} == {"JPEG", "PNG"}
 
 
 def test_the_decoder_gets_several_files_at_once(tmp_path: Path) -> None:
@@ -236,6 +240,7 @@ def test_the_record_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     usual = compute_stats(tmp_path, ["fd.efficientnet-lite0.in1k"], batch_size=4)
     assert stats.side.digest != usual.side.digest
     assert (stats.side.num_by_device, usual.side.num_by_device) == (5, 0)
+    assert stats.side.formats == usual.side.formats == (("JPEG", 5), ("PNG", 1))
     stats.save(tmp_path / "gpu.safetensors")
     loaded = Stats.load(tmp_path / "gpu.safetensors")
     assert loaded.side.num_by_device == 5

@@ -49,7 +49,38 @@ def sets(tmp_path: Path) -> Callable[..., dict[str, Path]]:
 
 def labels(source: ImageSource, collect: Callable[..., Collected], **options: object) -> list[int]:
     found = collect(source, **options).labels
-    return [found[index] for index in range(len(found))]
+    ordered = [found[index] for index in range(len(found))]
+    if isinstance(source, LabelledSource) and "selection" not in options and "shard" not in options:
+        assert (source.known_labels() or []) == ordered
+    return ordered
+
+
+def test_labels_of_containers_are_known_before_a_pass(tmp_path: Path, collect: Callable[..., Collected]) -> None:
+    pa = pytest.importorskip("pyarrow", reason="pip install 'genmetrics[hf]'")
+    pq = pytest.importorskip("pyarrow.parquet", reason="pip install 'genmetrics[hf]'")
+    expected = [2, 0, 1, 0, 2]
+    listed = json.dumps({"labels": [[name, label] for name, label in zip(NAMES, expected, strict=True)]}).encode()
+    members = {**MEMBERS, "dataset.json": listed}
+    for name, data in members.items():
+        (tmp_path / "folder" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "folder" / name).write_bytes(data)
+    sides = {f"{n}.cls": str(label).encode() for n, label in enumerate(expected)}
+    np.savez(tmp_path / "x.npz", arr_0=np.stack([pixels(0)] * 5), arr_1=np.array(expected))
+    table = pa.table({"image": list(MEMBERS.values()), "label": expected})
+    pq.write_table(table, tmp_path / "x.parquet")
+    given = [
+        tmp_path / "folder",
+        make_zip(tmp_path / "x.zip", members),
+        make_tar(tmp_path / "x.tar", {f"{n}.png": data for n, data in enumerate(MEMBERS.values())} | sides),
+        tmp_path / "x.npz",
+        tmp_path / "x.parquet",
+    ]
+    for path in given:
+        source = open_source(path)
+        known = source.known_labels()
+        assert known is not None and list(known) == labels(source, collect) == expected, path
+        assert open_source(path, labels="none").known_labels() is None
+    assert open_source(np.stack([pixels(0)] * 5)).known_labels() is None
 
 
 def message(source: object, kind: type[Exception] = SourceError, **options: object) -> str:

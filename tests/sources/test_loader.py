@@ -14,7 +14,7 @@ from genmetrics.sources import items, loader
 from genmetrics.sources.base import BatchSpec
 from genmetrics.sources.decode import BadImage, Decoded
 from genmetrics.sources.loader import Item, ItemSource, default_workers
-from genmetrics.types import Fingerprint, Shard
+from genmetrics.types import Fingerprint, Origin, Shard
 from sources.helpers import Collected, pixels
 
 SIZES = ((4, 4), (4, 6), (6, 4), (2, 2), (9, 1))
@@ -184,7 +184,7 @@ def test_waiting_images_are_bounded_in_bytes() -> None:
     given = []
     for index in range(20):
         image = np.ascontiguousarray(pixels(index, 10, 10 + index % 2).transpose(2, 0, 1))
-        for group in groups.add(image, index, None, False, 0):
+        for group in groups.add(image, index, None, False, 0, Origin("", *image.shape[:0:-1])):
             given += group.indices
         assert groups.bytes_waiting <= 1000
     for group in groups.rest():
@@ -342,7 +342,8 @@ def test_batches_know_the_hashes_of_their_images(workers: int) -> None:
     for batch in MixedSource(40, bad=(39,)).batches(Shard(), BatchSpec(7, workers, on_bad_image="skip")):
         hashed, known = ContentDigest(), ContentDigest()
         hashed.update(batch.images, batch.indices)
-        known.add(batch.hash_sum, len(batch.indices))
+        assert batch.hashes is not None
+        known.add(batch.hashes)
         assert known.hexdigest() == hashed.hexdigest()
         assert known.num_samples == hashed.num_samples
 

@@ -126,7 +126,8 @@ def same(one: ImageBatch, other: ImageBatch) -> bool:
         labels
         and torch.equal(one.images, other.images)
         and torch.equal(one.indices, other.indices)
-        and (one.skipped, one.finished, one.hash_sum) == (other.skipped, other.finished, other.hash_sum)
+        and (one.skipped, one.finished, one.hashes, one.origins)
+        == (other.skipped, other.finished, other.hashes, other.origins)
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from genmetrics.accumulators.base import Accumulator
 
-__all__ = ["ContentDigest", "image_hash"]
+__all__ = ["ContentDigest", "image_hash", "image_hashes"]
 
 _MODULUS = 1 << 256
 
@@ -30,6 +30,11 @@ def image_hash(pixels: UInt8[np.ndarray, "3 h w"]) -> int:
     return int.from_bytes(digest.digest(), "big")
 
 
+def image_hashes(images: UInt8[Tensor, "n 3 h w"]) -> tuple[int, ...]:
+    """The ``image_hash`` of each of (n, 3, h, w) uint8 RGB images, on any device."""
+    return tuple(map(image_hash, images.cpu().contiguous().numpy()))
+
+
 class ContentDigest(Accumulator):
     """The sum modulo 2²⁵⁶ of the sha256 of every image, so that neither order nor container matters.
 
@@ -43,17 +48,13 @@ class ContentDigest(Accumulator):
 
     def update(self, values: UInt8[Tensor, "n 3 h w"], indices: Int64[Tensor, " n"]) -> None:
         """Feed (n, 3, h, w) uint8 RGB images."""
-        self.add(sum(map(image_hash, values.cpu().contiguous().numpy())), values.shape[0])
+        self.add(image_hashes(values))
 
-    def add(self, hash_sum: int, count: int) -> None:
-        """Count images whose hashes are known already.
-
-        Args:
-            hash_sum: the sum of the ``image_hash`` of each of them.
-            count: how many they are.
-        """
-        self._sum = (self._sum + hash_sum) % _MODULUS
-        self.num_samples += count
+    def add(self, hashes: Iterable[int]) -> None:
+        """Count images whose ``image_hash`` is known already."""
+        for number in hashes:
+            self._sum = (self._sum + number) % _MODULUS
+            self.num_samples += 1
 
     def merge(self, other: ContentDigest) -> ContentDigest:
         """The digest of both sets together."""

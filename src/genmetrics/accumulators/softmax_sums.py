@@ -129,6 +129,22 @@ class SoftmaxSums(Accumulator):
         Raises:
             StatisticsError: if there are fewer samples than splits, or other than the announced total.
         """
+        counts, sums, negentropy = self._filled()
+        marginal = sums / counts[:, None]
+        divergences: Tensor = negentropy / counts - torch.special.xlogy(marginal, marginal).sum(dim=1)
+        return divergences
+
+    def sums(self) -> tuple[Float64[Tensor, " splits"], Float64[Tensor, "splits k"]]:
+        """How many samples each split has, and the sum of their probabilities.
+
+        Raises:
+            StatisticsError: as ``mean_divergences``.
+        """
+        counts, sums, _ = self._filled()
+        return counts, sums
+
+    def _filled(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Counts, Σp and Σ p·log p of every split, on the CPU."""
         least = max(self.num_splits, 1)
         if self.num_samples < least:
             raise StatisticsError(
@@ -142,15 +158,13 @@ class SoftmaxSums(Accumulator):
             for start in range(0, rows.shape[0], 1024):
                 block = rows[start : start + 1024]
                 complete.update(block, torch.arange(start, start + block.shape[0]))
-            return complete.mean_divergences()
+            return complete._filled()
         if self.num_samples != self.total:
             raise StatisticsError(
                 f"{self.num_samples} images arrived where {self.total} were announced; the splits would be uneven"
             )
         self.settle()
-        marginal = self._sums.cpu() / self._counts[:, None]
-        divergences: Tensor = self._negentropy.cpu() / self._counts - torch.special.xlogy(marginal, marginal).sum(dim=1)
-        return divergences
+        return self._counts, self._sums.cpu(), self._negentropy.cpu()
 
     def _split_of_each_index(self, total: int) -> Tensor:
         if self.chunk:

@@ -176,7 +176,9 @@ def eval_command(
         if json_file == "-":
             print(report.to_json())
             if not quiet:
-                for text in report.warnings:
+                for text in report.advice:
+                    say(f"advice: {text}")
+                for text in report.notices:
                     say(f"note: {text}")
         else:
             print_report(report)

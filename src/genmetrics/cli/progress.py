@@ -64,6 +64,9 @@ class _BarView:
         self._begun_at: dict[str, int] = {}
 
     def __call__(self, record: Progress) -> None:
+        if record.stage == "advice":
+            self._bars.print(f"advice: {record.message}", markup=False, highlight=False)
+            return
         if record.stage not in self._tasks:
             self._started[record.stage] = time.monotonic()
             self._begun_at[record.stage] = record.done
@@ -87,6 +90,9 @@ class _LineView:
         self._ended = False
 
     def __call__(self, record: Progress) -> None:
+        if record.stage == "advice":
+            say(f"advice: {record.message}")
+            return
         now = time.monotonic()
         finished = record.done == record.total
         if record.stage != self._stage:

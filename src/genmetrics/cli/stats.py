@@ -269,6 +269,7 @@ def convert_command(
 
 def _lines(described: Description) -> list[tuple[str, str]]:
     """What to print, as names and texts."""
+    from genmetrics.accumulators.composition import sizes_text
     from genmetrics.stats.stats import describe_need
     from genmetrics.types import UNKNOWN
 
@@ -282,6 +283,12 @@ def _lines(described: Description) -> list[tuple[str, str]]:
     if len(side.parts) > 1:
         lines += [("merged from" if part is side.parts[0] else "", part.source) for part in side.parts]
     lines.append(("digest", side.digest or "unknown"))
+    if side.formats:
+        lines.append(("formats", ", ".join(f"{name} ({number:,})" for name, number in side.formats)))
+    if side.sizes is not None:
+        lines.append(("sizes", sizes_text(side.sizes)))
+    if described.num_distinct is not None:
+        lines.append(("distinct", f"{described.num_distinct:,} images"))
     for name, record in stats.extractors.items():
         lines.append(("network", "unknown: the file does not say" if name == UNKNOWN else _network(name, record)))
     held = [describe_need(need) for need in stats.accumulators]

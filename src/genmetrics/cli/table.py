@@ -63,7 +63,9 @@ def print_report(report: Report) -> None:
     if report.ref is not None:
         print(_side("ref", report.ref, "ref" in report.reused))
     print(f"on {report.device}, {report.seconds['total']:.1f} s, seed {report.seed}")
-    for text in report.warnings:
+    for text in report.advice:
+        print(f"advice: {text}")
+    for text in report.notices:
         print(f"note: {text}")
 
 

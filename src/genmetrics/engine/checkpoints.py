@@ -24,8 +24,10 @@ from torch import Tensor
 
 from genmetrics.accumulators.base import Accumulator
 from genmetrics.accumulators.build import ACCUMULATORS
+from genmetrics.accumulators.composition import Composition, formats_from, sizes_from
 from genmetrics.accumulators.content import ContentDigest
 from genmetrics.accumulators.feature_bank import RowBank
+from genmetrics.accumulators.image_keys import ImageKeys
 from genmetrics.accumulators.labels import Labels
 from genmetrics.accumulators.softmax_sums import SoftmaxSums
 from genmetrics.engine.reading import Gathered, Reading
@@ -39,9 +41,9 @@ __all__ = ["INTERVAL", "Checkpoints", "check_interval"]
 #: Names the seconds between two checkpoints.
 INTERVAL = "GENMETRICS_CHECKPOINT_SECONDS"
 _SECONDS = 60.0
-_SCHEMA = 1
+_SCHEMA = 2
 _MANIFEST, _LOCK = "checkpoint.json", "lock"
-_LABELS, _CONTENT = "labels", "content"
+_LABELS, _CONTENT, _KEYS = "labels", "content", "keys"
 
 
 class Checkpoints:
@@ -149,6 +151,7 @@ class Checkpoints:
                 rows |= _under(number, bank.arrived_after(self._num_rows.get(number, 0)))
                 self._num_rows[number] = bank.num_samples
         tensors |= _under(_LABELS, gathered.labels.state()) | _under(_CONTENT, gathered.content.state())
+        tensors |= _under(_KEYS, gathered.keys.state())
         parts = list(self._rows)
         if rows:
             parts.append(self._write_tensors(f"rows-{self._number:06d}.safetensors", rows))
@@ -163,6 +166,8 @@ class Checkpoints:
             "skipped": [asdict(image) for image in gathered.skipped],
             "num_transparent": gathered.num_transparent,
             "num_by_device": gathered.num_by_device,
+            "formats": gathered.composition.formats,
+            "sizes": None if gathered.composition.sizes is None else asdict(gathered.composition.sizes),
             "number": self._number,
             "state": state_file,
             "rows": parts,
@@ -214,6 +219,8 @@ class Checkpoints:
         return Gathered(
             accumulators,
             ContentDigest.from_state(_of(_CONTENT, tensors)),
+            ImageKeys.from_state(_of(_KEYS, tensors)),
+            Composition(formats_from(manifest["formats"]), sizes_from(manifest["sizes"])),
             Labels.from_state(_of(_LABELS, tensors)),
             [SkippedImage(**image) for image in manifest["skipped"]],
             manifest["num_transparent"],

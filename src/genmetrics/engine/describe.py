@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from genmetrics.accumulators.moments import Moments
+from genmetrics.engine.identical import repeated_within
 from genmetrics.engine.options import Options
 from genmetrics.engine.plan import computable, make_plan, width_of
 from genmetrics.errors import StatisticsError, UsageError
@@ -34,6 +35,11 @@ class Description:
     as_generated: tuple[str, ...]
     could_be: tuple[str, ...]
 
+    @property
+    def num_distinct(self) -> int | None:
+        """How many different images there are; None if the file does not have what tells it."""
+        return None if self.stats.keys is None else repeated_within(self.stats.keys).distinct
+
     def to_dict(self) -> dict[str, Any]:
         """The same as plain values."""
         return {
@@ -41,6 +47,7 @@ class Description:
             "stats_file": self.stats.side.stats_file or None,
             "holds": [describe_need(need) for need in self.stats.accumulators],
             "num_labels": None if self.stats.labels is None else self.stats.labels.num_samples,
+            "num_distinct": self.num_distinct,
             "as_reference": list(self.as_reference),
             "as_generated": list(self.as_generated),
             "could_be": list(self.could_be),

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from genmetrics import distributed
 from genmetrics.accumulators.build import PATHS
+from genmetrics.accumulators.composition import Composition
 from genmetrics.accumulators.content import ContentDigest
 from genmetrics.accumulators.labels import Labels
 from genmetrics.engine.comparable import check_comparable
@@ -163,6 +164,7 @@ class Evaluator:
         self._labels = Labels()
         self._unbroken = Unbroken()
         self._content = Hashing(self._networks.device)
+        self._composition = Composition()
 
     def update(
         self,
@@ -215,7 +217,8 @@ class Evaluator:
                 self._captions.update(zip(numbers.tolist(), captions, strict=True))
             if classes is not None:
                 self._labels.update(classes, numbers)
-            with self._content.reading(images):
+            self._composition.add_pixels(len(images), images.shape[3], images.shape[2])
+            with self._content.reading(images, numbers):
                 for feeder in self._feeders:
                     feeder.add(images, numbers, classes)
 
@@ -236,10 +239,12 @@ class Evaluator:
 
     def _compute(self) -> Report:
         self._unbroken.check()
-        shares = distributed.gather(_Share(self._content.digest(), self._fed.num_fed, self._fed.own_indices))
-        content = shares[0].content
+        shares = distributed.gather(
+            _Share(self._content.digest(), self._composition, self._fed.num_fed, self._fed.own_indices)
+        )
+        content, composition = shares[0].content, shares[0].composition
         for share in shares[1:]:
-            content = content.merge(share.content)
+            content, composition = content.merge(share.content), composition.merge(share.composition)
         if content.num_samples == 0:
             raise StatisticsError("no images were fed; call update(images) before compute()")
         if len({share.own_indices for share in shares if share.num_fed}) > 1:
@@ -254,14 +259,23 @@ class Evaluator:
         filled = {need: held for feeder in self._feeders for need, held in feeder.accumulators.items()}
         accumulators = {need: distributed.merge_over_ranks(filled[need]) for need in self._plan.gen_needs}
         labels = distributed.merge_over_ranks(self._labels)
+        keys = distributed.merge_over_ranks(self._content.keys())
         complete = labels if labels.num_samples == content.num_samples else None
         known = tuple(note for feeder in self._feeders for note in feeder.notes)
         notes = tuple(dict.fromkeys(note for part in distributed.gather(known) for note in part))
         if left_out:
             notes += (f"{left_out} images that a sampler gave again to even out the ranks were left out",)
-        side = SideRecord("Evaluator.update()", "tensors", content.num_samples, content.hexdigest(), notes=notes)
+        side = SideRecord(
+            "Evaluator.update()",
+            "tensors",
+            content.num_samples,
+            content.hexdigest(),
+            notes=notes,
+            formats=composition.formats,
+            sizes=composition.sizes,
+        )
         records = self._networks.records(self._plan.gen_needs)
-        gen = Stats(accumulators, side, records, self._options.seed, complete)
+        gen = Stats(accumulators, side, records, self._options.seed, complete, keys=keys if keys.complete else None)
         ours = {need: self._networks.record(need) for need in self._plan.gen_needs}
         steps = build_report(
             self._plan,
@@ -283,6 +297,7 @@ class _Share:
     """What a rank was fed."""
 
     content: ContentDigest
+    composition: Composition
     num_fed: int
     own_indices: bool
 

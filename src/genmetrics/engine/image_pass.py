@@ -12,6 +12,7 @@ import torch
 from genmetrics import distributed
 from genmetrics.accumulators.base import Accumulator
 from genmetrics.accumulators.build import CAPTIONS, PATHS
+from genmetrics.accumulators.composition import Composition
 from genmetrics.accumulators.content import ContentDigest
 from genmetrics.engine.captions import NO_CAPTIONS
 from genmetrics.engine.checkpoints import Checkpoints
@@ -40,6 +41,7 @@ class _Told:
     """What a rank tells the others of its share, all in one."""
 
     content: ContentDigest
+    composition: Composition
     skipped: tuple[SkippedImage, ...]
     transparent: int
     by_device: int
@@ -146,15 +148,23 @@ def read_source(
         yield Progress(stage, done, done if expected is None else expected, message)
     accumulators = {need: distributed.merge_over_ranks(filled[need]) for need in needs}
     labels = distributed.merge_over_ranks(gathered.labels)
+    keys = distributed.merge_over_ranks(gathered.keys)
     # Some sources know only after a pass what to tell of it, and each rank only of its share.
     of_source = gathered.source_notes if gathered.complete else source.notes
     known = (*of_source, *(note for feeder in feeders for note in feeder.notes))
     shares = distributed.gather(
-        _Told(gathered.content, tuple(gathered.skipped), gathered.num_transparent, gathered.num_by_device, known)
+        _Told(
+            gathered.content,
+            gathered.composition,
+            tuple(gathered.skipped),
+            gathered.num_transparent,
+            gathered.num_by_device,
+            known,
+        )
     )
-    content = shares[0].content
+    content, composition = shares[0].content, shares[0].composition
     for share in shares[1:]:
-        content = content.merge(share.content)
+        content, composition = content.merge(share.content), composition.merge(share.composition)
     all_skipped = tuple(image for share in shares for image in share.skipped)
     transparent, by_device = sum(share.transparent for share in shares), sum(share.by_device for share in shares)
     if feeders:
@@ -184,9 +194,19 @@ def read_source(
         alpha=options.alpha,
         num_transparent=transparent,
         num_by_device=by_device,
+        formats=composition.formats if feeders else None,
+        sizes=composition.sizes if feeders else None,
     )
     complete = labels if feeders and labels.num_samples == content.num_samples else None
-    return Stats(accumulators, side, networks.records(needs), options.seed, complete, source.class_names)
+    return Stats(
+        accumulators,
+        side,
+        networks.records(needs),
+        options.seed,
+        complete,
+        source.class_names,
+        keys=keys if feeders and keys.complete else None,
+    )
 
 
 def _missing_labels(metric: str, name: str) -> str:

@@ -21,6 +21,7 @@ from genmetrics.engine.paths import check_paths
 from genmetrics.engine.plan import Plan
 from genmetrics.engine.remember import Memory
 from genmetrics.engine.resuming import open_checkpoints
+from genmetrics.engine.seen import Seen, after, before
 from genmetrics.engine.sides import Side
 from genmetrics.engine.thumbnails import Thumbnail, thumbnails
 from genmetrics.errors import StatisticsError, UsageError
@@ -107,6 +108,13 @@ class PreparedSide:
         if self._images is None:
             return {}
         return thumbnails(self._images.source, self._images.chosen, indices, self._options)
+
+    def seen(self) -> Seen:
+        """What is known of the images before any is read in this run."""
+        if self._images is not None:
+            return before(self._images.source, self._images.chosen)
+        assert self._given is not None
+        return after(self._given)
 
     def complete(self, seconds: dict[str, float]) -> Generator[Progress, None, Stats]:
         """Compute what is missing, and give back all of the side's statistics.
@@ -255,7 +263,9 @@ def _combined(given: Stats | None, found: Sequence[Stats], seed: int) -> Stats:
         for name, record in stats.extractors.items():
             extractors[name] = joined_record([extractors[name], record] if name in extractors else [record])
     side = images.side if given is None else _mixed_side(given, images)
-    return Stats(accumulators, side, extractors, seed, images.labels, images.class_names, images.versions)
+    return Stats(
+        accumulators, side, extractors, seed, images.labels, images.class_names, images.versions, keys=images.keys
+    )
 
 
 def joined_record(records: Sequence[ExtractorRecord]) -> ExtractorRecord:

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from genmetrics.accumulators.base import Accumulator
-from genmetrics.accumulators.content import ContentDigest
+from genmetrics.accumulators.composition import Composition
+from genmetrics.accumulators.content import ContentDigest, image_hashes
+from genmetrics.accumulators.image_keys import ImageKeys, keys_of
 from genmetrics.accumulators.labels import Labels
 from genmetrics.engine.feeder import Feeder
 from genmetrics.errors import StatisticsError
@@ -24,6 +26,8 @@ class Gathered:
     Attributes:
         accumulators: what the networks' features went into.
         content: the digest of the images.
+        keys: what tells them from one another.
+        composition: their encoded formats, and their sizes before any crop.
         labels: their classes.
         skipped: images that could not be read.
         num_transparent: how many had transparency.
@@ -35,6 +39,8 @@ class Gathered:
 
     accumulators: Mapping[Need, Accumulator] = field(default_factory=lambda: MappingProxyType({}))
     content: ContentDigest = field(default_factory=ContentDigest)
+    keys: ImageKeys = field(default_factory=ImageKeys)
+    composition: Composition = field(default_factory=Composition)
     labels: Labels = field(default_factory=Labels)
     skipped: list[SkippedImage] = field(default_factory=list)
     num_transparent: int = 0
@@ -81,10 +87,15 @@ class Reading:
             raise StatisticsError(self._labels_missing)
         for feeder in self._feeders:
             feeder.add(batch.images, batch.indices, batch.labels)
-        if batch.hash_sum is None:
-            gathered.content.update(batch.images, batch.indices)
-        else:  # hashed by the decoding threads
-            gathered.content.add(batch.hash_sum, len(batch.indices))
+        # Most are hashed by the threads that decode them.
+        hashes = image_hashes(batch.images) if batch.hashes is None else batch.hashes
+        gathered.content.add(hashes)
+        gathered.keys.update(keys_of(hashes), batch.indices)
+        if batch.origins is None:
+            count, _, height, width = batch.images.shape
+            gathered.composition.add_pixels(count, width, height)
+        else:
+            gathered.composition.add(batch.origins)
         if batch.labels is not None:
             gathered.labels.update(batch.labels, batch.indices)
         gathered.skipped.extend(batch.skipped)

@@ -26,7 +26,7 @@ from genmetrics.versions import version_of, versions
 __all__ = ["Memory"]
 
 #: Raised whenever an entry's content would be another for the same key.
-_LAYOUT = 1
+_LAYOUT = 2
 _PACKAGES = ("genmetrics", "torch", "numpy", "pillow")
 
 

@@ -6,19 +6,23 @@ import math
 import time
 from collections.abc import Generator, Hashable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 from genmetrics import distributed
 from genmetrics.accumulators.build import CAPTIONS, PATHS
+from genmetrics.engine.advice import advice_on
 from genmetrics.engine.classes import classes_of_images
 from genmetrics.engine.command import command_of
 from genmetrics.engine.comparable import FORCED, check_comparable, check_weights, decode_note
 from genmetrics.engine.diagnostics import with_diagnostics
 from genmetrics.engine.error_bars import error_needs_of, with_error_bars
+from genmetrics.engine.identical import Names
 from genmetrics.engine.networks import Networks
 from genmetrics.engine.options import Options
 from genmetrics.engine.plan import Plan, could_meet, make_plan
 from genmetrics.engine.prepare import PreparedSide, bind_side, joined_record, prepare_side
 from genmetrics.engine.provenance import with_provenance
+from genmetrics.engine.seen import after
 from genmetrics.engine.sides import Side, SourceLike, open_side
 from genmetrics.engine.subject import asked_alone, diagnostic_needs, no_subject_note, subject_of
 from genmetrics.errors import StatisticsError, UsageError
@@ -87,6 +91,10 @@ def iter_evaluate(
     for name in [name for side in prepared for name in side.extractors_to_run]:
         networks.extractor(name)
 
+    if distributed.current_shard().index == 0:
+        foreseen = advice_on(plan, prepared[0].seen(), prepared[1].seen() if len(prepared) == 2 else None)
+        for number, text in enumerate(foreseen, start=1):
+            yield Progress("advice", number, len(foreseen), text)
     seconds: dict[str, float] = {}
     ref_stats = None
     if len(prepared) == 2:
@@ -107,6 +115,7 @@ def iter_evaluate(
         cautions=merged_cautions(*cautions),
         notes=notes,
         reused=tuple(side.stage for side in prepared if side.reused),
+        names={side.stage: side.names for side in prepared},
     )
     report = replace(report, command=command_of(gen, ref, metrics, options))
     if subject is not None and ref_stats is not None:
@@ -136,6 +145,7 @@ def build_report(
     cautions: Mapping[Need, tuple[str, ...]],
     notes: tuple[str, ...] = (),
     reused: tuple[Stage, ...] = (),
+    names: Mapping[Stage, Names] = MappingProxyType({}),
 ) -> Generator[Progress, None, Report]:
     """Compute the metrics of two finished sets and write down how they came about.
 
@@ -151,6 +161,7 @@ def build_report(
         cautions: what a reader must know of a number, by what it was computed from.
         notes: what a reader must know of the run.
         reused: the sides of which something was kept from an earlier run.
+        names: give what a person finds the images of each side by; asked only if there is something to say of some.
     """
     began = time.perf_counter()
     results: dict[str, MetricResult] = {}
@@ -172,8 +183,9 @@ def build_report(
             results[result.id] = with_provenance(result, behind)
         took |= dict.fromkeys((metric.id for metric in group), time.perf_counter() - started_group)
     results, left_out = with_error_bars(plan, results, gen, ref, options, took, started)
+    advice = advice_on(plan, after(gen, names.get("gen")), None if ref is None else after(ref, names.get("ref")))
     # Of equal statistics two processors make numbers that differ in the last bits: the first rank's are the result.
-    results = distributed.from_first_rank({metric.id: results[metric.id] for metric in plan.metrics})
+    results, advice = distributed.from_first_rank(({metric.id: results[metric.id] for metric in plan.metrics}, advice))
     yield Progress("metrics", len(plan.metrics), len(plan.metrics), "done")
     now = time.perf_counter()
     seconds = {**seconds, "metrics": now - began, "total": now - started}
@@ -194,6 +206,7 @@ def build_report(
         notes=notes + left_out,
         reused=reused,
         labels=classes_of_images(gen) if any(result.per_image for result in results.values()) else {},
+        advice=advice,
     )
 
 

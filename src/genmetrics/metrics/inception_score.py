@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import cast
 
-import torch
 from jaxtyping import Float64
 from torch import Tensor
 
@@ -50,7 +49,7 @@ class ChunkedInceptionScore(Metric):
     """ADM's Inception Score: the mean over consecutive runs of 5,000 images in the order of their indices.
 
     A short last run counts as much as the others. Where the images are in the order of their classes each run holds few
-    of them, and the score is capped by how many.
+    of them, and the score is capped by how many; ``genmetrics.engine.advice`` says so of a run.
 
     Source: Salimans et al. 2016 (arXiv:1606.03498), section 4, with the splits of Dhariwal and Nichol 2021
     (arXiv:2105.05233).
@@ -71,28 +70,9 @@ class ChunkedInceptionScore(Metric):
         """The mean over runs; ``std`` is their population spread, ``se`` the mean's standard error."""
         sums = cast(SoftmaxSums, gen.get(self.needs[0]))
         scores = sums.mean_divergences().exp()
-        extra = {"std": float(scores.std(correction=0)), "num_splits": len(scores), "split_size": self.chunk}
-        return MetricResult(
-            self.id,
-            float(scores.mean()),
-            {**extra, **mean_error(scores)},
-            self.protocol,
-            self._warnings(gen, len(scores)),
-            replicates=_without_each_split(scores),
-        )
-
-    def _warnings(self, gen: SetStatistics, num_runs: int) -> tuple[str, ...]:
-        labels = None if gen.labels is None else gen.labels.values()
-        if num_runs < 2 or labels is None or not bool((labels[1:] >= labels[:-1]).all()):
-            return ()
-        classes = [len(torch.unique(run)) for run in torch.split(labels, self.chunk)]
-        total = len(torch.unique(labels))
-        if max(classes) == total:
-            return ()
-        return (
-            f"the images are in the order of their classes: no run of {self.chunk:,} holds more than {max(classes)} of "
-            f"{total} classes, which caps the score. 'isc' permutes the images",
-        )
+        spread = {"std": float(scores.std(correction=0)), "num_splits": len(scores), "split_size": self.chunk}
+        extra, value = {**spread, **mean_error(scores)}, float(scores.mean())
+        return MetricResult(self.id, value, extra, self.protocol, replicates=_without_each_split(scores))
 
 
 def _without_each_split(scores: Float64[Tensor, " splits"]) -> dict[Stage, tuple[float, ...]]:

@@ -88,18 +88,19 @@ class Report:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """All that a reader must know, of the metrics and of the two sets, each once, with what it is about."""
-        found = [*self.advice, *self.notes]
+        """All that a reader must know: the advice, then the notices, each once."""
+        return tuple(dict.fromkeys((*self.advice, *self.notices)))
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What a reader must know beside the advice, of the metrics and of the two sets, with what it is about."""
+        found = [*self.notes]
         found += [
             f"{name}: {note}"
             for name, side in (("gen", self.gen), ("ref", self.ref))
             if side is not None
             for note in side.notes
         ]
-        if self.ref is not None and self.gen.digest is not None and self.gen.digest == self.ref.digest:
-            found.append(
-                "gen and ref are the same images (equal digests); a distance of a set from itself says nothing"
-            )
         about: dict[str, list[str]] = {}
         for result in self.metrics.values():
             for text in result.warnings:
@@ -152,7 +153,7 @@ class Report:
         if self.ref is not None:
             lines.append(f"ref: {_described(self.ref)}")
         if self.warnings:
-            lines += ["", *(f"- {text}" for text in self.warnings)]
+            lines += ["", *(f"- advice: {text}" for text in self.advice), *(f"- {text}" for text in self.notices)]
         return "\n".join(lines) + "\n"
 
     def save(self, path: str | Path) -> None:
@@ -219,4 +220,6 @@ def _side(side: SideRecord) -> dict[str, Any]:
         "notes": list(side.notes),
         "selection": None if side.selection is None else asdict(side.selection),
         "stats_file": side.stats_file or None,
+        "formats": None if side.formats is None else dict(side.formats),
+        "sizes": None if side.sizes is None else asdict(side.sizes),
     }

@@ -127,6 +127,10 @@ class ZipSource(ItemSource):
         """The path of each image in the archive."""
         return self.names()
 
+    def known_labels(self) -> Sequence[int] | None:
+        """The class of each image, in their order."""
+        return None if self._labels is None else self._labels.values.tolist()
+
     def items(self, wanted: Sequence[int]) -> Iterator[Item]:
         """The wanted images in order; reading and unpacking happen in the workers.
 

@@ -12,7 +12,7 @@ from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from genmetrics.sources.device_decode import DeviceDecoder
-from genmetrics.types import AlphaPolicy, BadImagePolicy, Fingerprint, Shard, SkippedImage
+from genmetrics.types import AlphaPolicy, BadImagePolicy, Fingerprint, Origin, Shard, SkippedImage
 
 __all__ = ["BatchSpec", "Finished", "ImageBatch", "ImageSource", "SeededSource"]
 
@@ -71,8 +71,9 @@ class ImageBatch:
         labels: (n,) int64 class labels, or None.
         skipped: images that could not be read since the batch before, when they are to be left out.
         num_transparent: how many of the images had pixels that were not fully opaque.
-        hash_sum: the sum of ``genmetrics.accumulators.content.image_hash`` of the images, where they were hashed as
-            they were read; None where that is left to whoever wants it.
+        hashes: ``genmetrics.accumulators.content.image_hash`` of each image, where they were hashed as they were read;
+            None where that is left to whoever wants it.
+        origins: what each image was as it was decoded; None where nobody knows it.
         num_by_device: how many of the images the spec's ``decoder`` decoded.
         finished: how far the pass is, in the last batch of a segment; None in all others.
     """
@@ -82,7 +83,8 @@ class ImageBatch:
     labels: Int64[Tensor, " n"] | None = None
     skipped: tuple[SkippedImage, ...] = field(default=())
     num_transparent: int = 0
-    hash_sum: int | None = None
+    hashes: tuple[int, ...] | None = None
+    origins: tuple[Origin, ...] | None = None
     num_by_device: int = 0
     finished: Finished | None = None
 
@@ -90,7 +92,7 @@ class ImageBatch:
     def empty(cls, skipped: tuple[SkippedImage, ...], finished: Finished | None = None) -> ImageBatch:
         """A batch without images, which only tells of skipped ones, or of the end of a segment."""
         images, indices = torch.empty((0, 3, 1, 1), dtype=torch.uint8), torch.empty(0, dtype=torch.int64)
-        return cls(images, indices, None, skipped, hash_sum=0, finished=finished)
+        return cls(images, indices, None, skipped, hashes=(), origins=(), finished=finished)
 
 
 class ImageSource(ABC):
@@ -139,6 +141,10 @@ class ImageSource(ABC):
 
     def names(self) -> Sequence[str] | None:
         """What a person finds each image by, in their order; None where that is not known before a pass."""
+        return None
+
+    def known_labels(self) -> Sequence[int] | None:
+        """The class of each image, in their order, where that is known before a pass; None where it is not."""
         return None
 
     @abstractmethod

@@ -97,10 +97,12 @@ class Decoded:
     Attributes:
         pixels: (h, w, 3) uint8 RGB, 0..255; may be read-only, and a view of channels that lie one after another.
         transparent: whether any pixel was not fully opaque, whatever became of it.
+        format: of the encoded image, as Pillow names it; empty of an array.
     """
 
     pixels: UInt8[np.ndarray, "h w 3"]
     transparent: bool
+    format: str = ""
 
 
 def decode_file(path: Path, alpha: AlphaPolicy) -> Decoded:
@@ -225,6 +227,7 @@ def _too_large(what: str) -> str:
 
 def _to_rgb(image: Image.Image, alpha: AlphaPolicy) -> Decoded:
     mode = image.mode
+    encoded = image.format or ""  # what becomes of the image has none
     if mode in _SIXTEEN_BIT or (mode == "I" and image.format in _SIXTEEN_BIT_AS_INT):
         return _scale_sixteen_bit(image, alpha)
     if mode in ("I", "F"):
@@ -241,7 +244,7 @@ def _to_rgb(image: Image.Image, alpha: AlphaPolicy) -> Decoded:
             image = Image.alpha_composite(background, rgba)
         # Pillow warns where it drops a palette's transparency; the loader reports it in its own way.
         image.info.pop("transparency", None)
-        return Decoded(_pixels(image if image.mode == "RGB" else image.convert("RGB")), transparent)
+        return Decoded(_pixels(image if image.mode == "RGB" else image.convert("RGB")), transparent, encoded)
     except ValueError as error:
         raise BadImage(
             f"Pillow mode {mode!r} cannot become RGB ({error}); save the image as 8-bit RGB, e.g. as PNG"
@@ -273,7 +276,7 @@ def _scale_sixteen_bit(image: Image.Image, alpha: AlphaPolicy) -> Decoded:
     hidden = values == hidden_value if isinstance(hidden_value, int) else np.zeros(values.shape, dtype=bool)
     if alpha != "drop":
         grey[hidden] = _BACKGROUNDS[alpha][0]
-    return Decoded(np.repeat(grey[:, :, None], 3, axis=2), bool(hidden.any()))
+    return Decoded(np.repeat(grey[:, :, None], 3, axis=2), bool(hidden.any()), image.format or "")
 
 
 def _largest_value(image: Image.Image) -> int:

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import UInt8
 
 from genmetrics.sources.base import ImageBatch
-from genmetrics.types import SkippedImage
+from genmetrics.types import Origin, SkippedImage
 
 __all__ = ["MAX_WAITING_BYTES", "Group", "SizeGroups"]
 
@@ -28,7 +28,8 @@ class Group:
     indices: list[int] = field(default_factory=list)
     labels: list[int | None] = field(default_factory=list)
     num_transparent: int = 0
-    hash_sum: int = 0
+    hashes: list[int] = field(default_factory=list)
+    origins: list[Origin] = field(default_factory=list)
     num_by_device: int = 0
 
     @property
@@ -45,7 +46,8 @@ class Group:
             labels=torch.tensor(labels, dtype=torch.int64) if len(labels) == len(self.indices) else None,
             skipped=skipped,
             num_transparent=self.num_transparent,
-            hash_sum=self.hash_sum,
+            hashes=tuple(self.hashes),
+            origins=tuple(self.origins),
             num_by_device=self.num_by_device,
         )
 
@@ -72,6 +74,7 @@ class SizeGroups:
         label: int | None,
         transparent: bool,
         hash: int,
+        origin: Origin,
         by_device: bool = False,
     ) -> Iterator[Group]:
         """Add one image, and give away what has become due.
@@ -82,6 +85,7 @@ class SizeGroups:
             label: its class.
             transparent: whether any pixel was not fully opaque.
             hash: its ``image_hash``.
+            origin: what it was before the crop.
             by_device: whether Pillow did not decode it.
         """
         size = (pixels.shape[1], pixels.shape[2])
@@ -90,7 +94,8 @@ class SizeGroups:
         group.indices.append(index)
         group.labels.append(label)
         group.num_transparent += transparent
-        group.hash_sum += hash
+        group.hashes.append(hash)
+        group.origins.append(origin)
         group.num_by_device += by_device
         self.num_waiting += 1
         self.bytes_waiting += pixels.nbytes

@@ -18,7 +18,7 @@ from genmetrics.sources.base import BatchSpec
 from genmetrics.sources.crop import Crop, parse_crop
 from genmetrics.sources.decode import BadImage, Decoded, PlainJpeg, decode_bytes, handing_over_jpegs
 from genmetrics.sources.device_decode import DeviceDecoder
-from genmetrics.types import AlphaPolicy
+from genmetrics.types import AlphaPolicy, Origin
 
 __all__ = ["Item", "Loaded", "Ready", "load_in_order", "load_in_threads", "load_together"]
 
@@ -56,12 +56,14 @@ class Ready:
         pixels: in the layout of a batch, contiguous.
         transparent: whether any pixel was not fully opaque.
         hash: its ``image_hash``.
+        origin: what it was before the crop.
         by_device: whether it was not Pillow that decoded it.
     """
 
     pixels: UInt8[np.ndarray, "3 h w"]
     transparent: bool
     hash: int
+    origin: Origin
     by_device: bool = False
 
 
@@ -85,7 +87,8 @@ def _load(load: Callable[[AlphaPolicy], Decoded], spec: BatchSpec, crop: Crop | 
     except BadImage as reason:
         return reason
     planes = np.ascontiguousarray(pixels.transpose(2, 0, 1))
-    return Ready(planes, decoded.transparent, image_hash(planes))
+    height, width = decoded.pixels.shape[:2]
+    return Ready(planes, decoded.transparent, image_hash(planes), Origin(decoded.format, width, height))
 
 
 def load_together(items: Sequence[Item], spec: BatchSpec, crop: Crop | None) -> Loaded:
@@ -120,7 +123,7 @@ def _load_on_device(
 
 def _taken_over(pixels: UInt8[Tensor, "3 h w"], alpha: AlphaPolicy) -> Decoded:
     """A JPEG has nothing transparent."""
-    return Decoded(pixels.cpu().numpy().transpose(1, 2, 0), False)
+    return Decoded(pixels.cpu().numpy().transpose(1, 2, 0), False, "JPEG")
 
 
 def load_in_order(items: Iterator[Item], spec: BatchSpec) -> Generator[tuple[Item, Ready | BadImage], None, None]:

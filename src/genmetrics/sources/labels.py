@@ -61,6 +61,10 @@ class LabelledSource(ImageSource):
         """The source's own."""
         return self._source.names()
 
+    def known_labels(self) -> Sequence[int] | None:
+        """The class of each image, in their order."""
+        return None if self._labels is None else self._labels.values.tolist()
+
     def fingerprint(self) -> Fingerprint:
         """That of the images, changed by the labels."""
         found = self._source.fingerprint()

@@ -152,7 +152,13 @@ class ItemSource(ImageSource):
                     continue
                 index = position(item.index)
                 for group in groups.add(
-                    outcome.pixels, index, item.label, outcome.transparent, outcome.hash, outcome.by_device
+                    outcome.pixels,
+                    index,
+                    item.label,
+                    outcome.transparent,
+                    outcome.hash,
+                    outcome.origin,
+                    outcome.by_device,
                 ):
                     told, skipped = tuple(skipped), []
                     yield group.batch(told)

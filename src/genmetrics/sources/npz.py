@@ -98,6 +98,10 @@ class NpzSource(ItemSource):
         """The file and row of each image."""
         return [f"{self.description}[{index}]" for index in range(len(self))]
 
+    def known_labels(self) -> Sequence[int] | None:
+        """The class of each image, in their order."""
+        return None if self._labels is None else self._labels.tolist()
+
     def items(self, wanted: Sequence[int]) -> Iterator[Item]:
         """The wanted images in order.
 

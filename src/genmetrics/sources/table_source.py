@@ -62,6 +62,10 @@ class TableSource(ItemSource):
         """The file and row of each image."""
         return [self._table.name(row) for row in range(len(self))]
 
+    def known_labels(self) -> Sequence[int] | None:
+        """The class of each image, in their order."""
+        return self._labels
+
     def items(self, wanted: Sequence[int]) -> Iterator[Item]:
         """The wanted images in order.
 

@@ -94,6 +94,10 @@ class TarSource(ItemSource):
         """The path of each image in its archive."""
         return [entry.name for _, _, entry in self._all()]
 
+    def known_labels(self) -> Sequence[int] | None:
+        """The class of each image, in their order."""
+        return self._labels
+
     def items(self, wanted: Sequence[int]) -> Iterator[Item]:
         """The wanted images: in order from plain archives, as they come from compressed ones.
 

@@ -38,6 +38,10 @@ class ImageTree(ItemSource):
         """The path of each image in the folder."""
         return self._names
 
+    def known_labels(self) -> Sequence[int] | None:
+        """The class of each image, in their order."""
+        return None if self._labels is None else self._labels.values.tolist()
+
     def items(self, wanted: Sequence[int]) -> Iterator[Item]:
         """The wanted images in order, each named by its path in the folder."""
         for index in wanted:

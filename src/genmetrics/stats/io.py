@@ -24,6 +24,8 @@ from torch import Tensor
 
 from genmetrics.accumulators.base import Accumulator
 from genmetrics.accumulators.build import ACCUMULATORS, PAIRS, PATHS
+from genmetrics.accumulators.composition import formats_from, sizes_from
+from genmetrics.accumulators.image_keys import ImageKeys
 from genmetrics.accumulators.labels import Labels
 from genmetrics.accumulators.moments import Moments
 from genmetrics.errors import StatisticsError, UsageError
@@ -41,7 +43,7 @@ __all__ = [
 ]
 
 SCHEMA = 1
-_LABELS = "labels"
+_LABELS, _KEYS = "labels", "keys"
 
 
 def save_stats(stats: Stats, path: Path, extra: Mapping[str, str] = MappingProxyType({})) -> None:
@@ -60,8 +62,9 @@ def save_stats(stats: Stats, path: Path, extra: Mapping[str, str] = MappingProxy
         for need, held in stats.accumulators.items()
         for field, value in held.state().items()
     }
-    if stats.labels is not None:
-        tensors |= {f"{_LABELS}/{field}": value.contiguous() for field, value in stats.labels.state().items()}
+    for name, beside in ((_LABELS, stats.labels), (_KEYS, stats.keys)):
+        if beside is not None:
+            tensors |= {f"{name}/{field}": value.contiguous() for field, value in beside.state().items()}
     fingerprint = fingerprint_dict(stats)
     fingerprint["accumulators"] = [{"name": prefixes[need], **asdict(need)} for need in stats.accumulators]
     header = {
@@ -168,9 +171,11 @@ def _from_header(header: Mapping[str, str], tensors: Mapping[str, Tensor]) -> St
                 f"it holds {need.accumulator!r}, which this version of genmetrics does not know; install a newer one"
             )
         accumulators[need] = ACCUMULATORS[need.accumulator].from_state(_under(name, tensors))
-    labels = _under(_LABELS, tensors)
+    labels, keys = _under(_LABELS, tensors), _under(_KEYS, tensors)
     held = Labels.from_state(labels) if labels else None
     stats = from_fingerprint(fingerprint, accumulators, held, json.loads(header["versions"]))
+    if keys:  # which came later
+        stats = replace(stats, keys=ImageKeys.from_state(keys))
     for need, accumulator in accumulators.items():
         counted = need.accumulator not in (PAIRS, PATHS)  # these are of pairs and steps
         counted = counted and (not isinstance(accumulator, Moments) or accumulator.counted)
@@ -213,7 +218,10 @@ def from_fingerprint(
         selection=None if selection is None else Selection(**selection),
         alpha=record["alpha"],
         num_transparent=record["num_transparent"],
-        num_by_device=record.get("num_by_device", 0),  # which came later
+        # These came later.
+        num_by_device=record.get("num_by_device", 0),
+        formats=formats_from(record.get("formats")),
+        sizes=sizes_from(record.get("sizes")),
         parts=tuple(
             Part(**{**part, "covered": tuple((start, stop) for start, stop in part["covered"])})
             for part in record["parts"]

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from genmetrics.accumulators.base import Accumulator
 from genmetrics.accumulators.build import NO_FEATURES
+from genmetrics.accumulators.composition import Composition
+from genmetrics.accumulators.image_keys import ImageKeys
 from genmetrics.accumulators.labels import Labels
 from genmetrics.errors import StatisticsError
 from genmetrics.stats.stats import Stats, describe_need
@@ -44,7 +46,8 @@ def merge_stats(given: Sequence[Stats]) -> Stats:
     labels, class_names, note = _merged_labels(ordered, starts)
     side = _merged_side(ordered, parts, note)
     extractors = {name: _merged_record([stats.extractors[name] for stats in ordered]) for name in given[0].extractors}
-    return Stats(accumulators, side, extractors, given[0].seed, labels, class_names)
+    keys = _merged_keys(ordered, starts)
+    return Stats(accumulators, side, extractors, given[0].seed, labels, class_names, keys=keys)
 
 
 def check_complete(stats: Stats) -> None:
@@ -193,6 +196,7 @@ def _merged_side(ordered: Sequence[Stats], parts: tuple[Part, ...], more: tuple[
     if all(digests):
         digest = f"{sum(int(text, 16) for text in digests if text) % _DIGEST_MODULUS:064x}"
     selections = {side.selection for side in sides}
+    composition = _merged_composition([side for side in sides if side.num_samples])
     return SideRecord(
         source=parts[0].source if len(parts) == 1 else f"{parts[0].source} and {len(parts) - 1} more",
         kind=parts[0].kind if len({part.kind for part in parts}) == 1 else "merged",
@@ -205,7 +209,30 @@ def _merged_side(ordered: Sequence[Stats], parts: tuple[Part, ...], more: tuple[
         num_by_device=sum(side.num_by_device for side in sides),
         selection=selections.pop() if len(parts) == 1 and len(selections) == 1 else None,
         parts=parts,
+        formats=composition.formats,
+        sizes=composition.sizes,
     )
+
+
+def _merged_composition(filled: Sequence[SideRecord]) -> Composition:
+    """Formats and sizes of all the sets, where all of them say it."""
+    if any(side.sizes is None for side in filled):
+        return Composition(None)
+    each = [Composition(side.formats, side.sizes) for side in filled]
+    return reduce(lambda merged, other: merged.merge(other), each, Composition())
+
+
+def _merged_keys(ordered: Sequence[Stats], starts: Mapping[str, int]) -> ImageKeys | None:
+    """What tells the images of all sets from one another, if all of them have it."""
+    filled = [stats for stats in ordered if stats.num_samples]
+    merged = ImageKeys()
+    for stats in filled:
+        if stats.keys is None:
+            return None
+        moved = _moved(stats.keys, stats.side.parts, starts)
+        assert isinstance(moved, ImageKeys)
+        merged = merged.merge(moved)
+    return merged if merged.complete else None
 
 
 def _merged_labels(

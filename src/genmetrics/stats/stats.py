@@ -11,6 +11,7 @@ import torch
 from genmetrics.accumulators.base import Accumulator
 from genmetrics.accumulators.build import NO_FEATURES, build_accumulator
 from genmetrics.accumulators.feature_bank import FeatureBank
+from genmetrics.accumulators.image_keys import ImageKeys
 from genmetrics.accumulators.labels import Labels
 from genmetrics.accumulators.softmax_sums import SoftmaxSums
 from genmetrics.errors import StatisticsError
@@ -35,6 +36,7 @@ class Stats:
         labels: the classes of the images; None if not every image has one.
         class_names: the names of the classes 0, 1, … where they have any.
         versions: of what made the statistics.
+        keys: what tells the images from one another; None if a file does not have it, or there are too many.
     """
 
     accumulators: Mapping[Need, Accumulator]
@@ -44,6 +46,7 @@ class Stats:
     labels: Labels | None = None
     class_names: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=versions)
+    keys: ImageKeys | None = None
     _derived: dict[Need, Accumulator] = field(default_factory=dict, init=False, repr=False)
 
     @property

@@ -159,7 +159,9 @@ class TestRoundTrip:
         spec = BatchSpec(crop="pil-bicubic-256")
         (plain,), (found,) = (list(one.batches(Shard(), spec)) for one in (source, wrapped))
         np.testing.assert_array_equal(found.images.numpy(), decode(encode(plain.images)).numpy())
-        assert found.hash_sum is None
+        assert found.hashes is None, "the pixels are others"
+        assert found.origins == plain.origins
+        assert {origin.format for origin in found.origins or ()} == {"PNG"}
         assert (len(wrapped), wrapped.names()) == (len(source), source.names())
         assert wrapped.fingerprint().digest != source.fingerprint().digest
         assert wrapped.identity() != source.identity()

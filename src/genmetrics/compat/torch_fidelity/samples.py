@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -111,7 +111,7 @@ class SamplesFolder(PathListSource):
 
 def _cropped(path: Path, crop: Crop, alpha: AlphaPolicy) -> Decoded:
     decoded = decode_file(path, alpha)
-    return Decoded(crop(decoded.pixels), decoded.transparent)
+    return replace(decoded, pixels=crop(decoded.pixels))
 
 
 @dataclass(frozen=True)

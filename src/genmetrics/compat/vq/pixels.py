@@ -73,12 +73,16 @@ class RoundTrip(ImageSource):
         """Those of the source."""
         return self._source.names()
 
+    def known_labels(self) -> Sequence[int] | None:
+        """Likewise."""
+        return self._source.known_labels()
+
     def batches(self, shard: Shard, spec: BatchSpec) -> Iterator[ImageBatch]:
         """The source's batches, after its crop."""
         levels = self._levels
         for batch in self._source.batches(shard, spec):
             images = levels.to(batch.images.device)[batch.images.long()]
-            yield replace(batch, images=images, hash_sum=0 if not len(images) else None)
+            yield replace(batch, images=images, hashes=None)
 
 
 def _of_round_trip(digest: str | None) -> str | None:
