@@ -14,7 +14,7 @@ from genmetrics.files import write_text
 from genmetrics.registry import did_you_mean
 from genmetrics.report.diagnostics import Diagnostics
 from genmetrics.report.single_images import check_table_name, one_table, write_table
-from genmetrics.types import ExtractorRecord, MetricResult, SideRecord, Stage
+from genmetrics.types import ExtractorRecord, MetricResult, SideRecord, Sizes, Stage
 
 __all__ = ["SCHEMA", "Report"]
 
@@ -210,6 +210,14 @@ def _replicates(result: MetricResult) -> dict[str, Any]:
     return {"replicates": {side: list(v) for side, v in result.replicates.items()}} if result.replicates else {}
 
 
+def _sizes(sizes: Sizes) -> dict[str, Any]:
+    return {
+        "bins": [list(row) for row in sizes.bins],
+        "smallest": list(sizes.smallest),
+        "largest": list(sizes.largest),
+    }
+
+
 def _side(side: SideRecord) -> dict[str, Any]:
     return {
         "source": side.source,
@@ -221,5 +229,5 @@ def _side(side: SideRecord) -> dict[str, Any]:
         "selection": None if side.selection is None else asdict(side.selection),
         "stats_file": side.stats_file or None,
         "formats": None if side.formats is None else dict(side.formats),
-        "sizes": None if side.sizes is None else asdict(side.sizes),
+        "sizes": None if side.sizes is None else _sizes(side.sizes),
     }
