@@ -61,7 +61,8 @@ def _written(folder: Path, classes: list[str], draw: Callable[[str], Image.Image
 
 
 def _crop(photograph: Image.Image, rng: np.random.Generator) -> Image.Image:
-    side = int(rng.integers(SIDE, min(photograph.size) + 1))
-    left, top = (int(rng.integers(length - side + 1)) for length in photograph.size)
+    # Of whole pixels two crops could be the same.
+    side = rng.uniform(SIDE, min(photograph.size))
+    left, top = (rng.uniform(0, length - side) for length in photograph.size)
     box = (left, top, left + side, top + side)
     return photograph.resize((SIDE, SIDE), Image.Resampling.BICUBIC, box=box)
