@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -49,7 +50,10 @@ def main() -> int:
         sys.stderr.write(f"the pictures: {MISSING}\n")
         return 1
     page = DOCS / "example-report.html"
-    results = asked.results or [measure(asked.measure)]
+    results = asked.results
+    if asked.measure:
+        results = [measure(asked.measure)]
+        os.chdir(asked.measure)  # the page names the file as it is given
     write_page(results, page, as_=asked.as_, names=asked.names.split(",") if asked.names else None)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
@@ -63,12 +67,12 @@ def main() -> int:
     return 0
 
 
-def measure(folder: Path) -> Path:
+def measure(folder: Path) -> str:
     """The result of the example's sets, measured from within their folder, so that the page names no other."""
     gen, ref = make_sets(folder)
-    result = (folder / "example.json").resolve()
+    result = "example.json"
     command = ["eval", gen.name, "--ref", ref.name, "-m", "fid,kid,isc,prc,prdc", "--extractor", NETWORK]
-    command += ["--labels", "gen=folders", "--error-bars", "on", "--html", "example.html", "--json", str(result)]
+    command += ["--labels", "gen=folders", "--error-bars", "on", "--html", "example.html", "--json", result]
     subprocess.run([sys.executable, "-m", "genmetrics", *command], cwd=folder, check=True)
     return result
 

@@ -152,7 +152,8 @@ def full_result(name: str = "model", *, fid: float = 12.34, diagnosed: bool = Tr
     made["metrics"]["fid"]["warnings"] = ["few images: 1000 generated"]
     made["advice"] = ["gen are PNG and ref are JPEG files; save both alike"]
     made["command"] = f"genmetrics eval 'samples/{name}' --ref real/ -m fid,kid,isc,prc"
-    made["gen"] |= {"formats": {"png": 1000}, "sizes": [[256, 256]]}
+    sizes = {"bins": [[32, 1000, 65536000]], "smallest": [256, 256], "largest": [256, 256]}
+    made["gen"] |= {"formats": {"PNG": 1000}, "sizes": sizes}
     if diagnosed:
         made["diagnostics"] = diagnostics(**of).to_dict()
     return made

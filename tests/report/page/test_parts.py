@@ -194,11 +194,16 @@ def test_checkpoints_show_the_value_that_the_interval_is_of():
 def test_provenance_leaves_nothing_out():
     given = full_result()
     given["gen"]["skipped"] = [{"name": "bad.png", "reason": "cut off"}]
+    given["gen"]["formats"] = {"JPEG": 400, "PNG": 1600}
+    given["gen"]["sizes"] = {"bins": [[24, 2000, 8192000]], "smallest": [64, 64], "largest": [512, 384]}
+    given["ref"]["sizes"] = {"bins": [[32, 10, 655360]], "smallest": [256, 256], "largest": [256, 256]}
     given |= {"reused": ["ref"], "engine": "of a later version"}
     found = provenance_of(of(given))
     texts = {(group.title, name): text for group in found.groups for name, text in group.fields}
     assert texts["Generated set", "digest (sha256)"] == given["gen"]["digest"]
-    assert texts["Generated set", "formats"] == '{"png": 1000}'
+    assert texts["Generated set", "formats"] == "400 JPEG, 1,600 PNG"
+    assert texts["Generated set", "sizes"] == "64 × 64 to 512 × 384"
+    assert texts["Reference", "sizes"] == "256 × 256"
     assert texts["Reference", "source"] == "real/"
     assert texts["Run", "kept from an earlier run"] == "ref"
     assert texts["Run", "engine"] == "of a later version"

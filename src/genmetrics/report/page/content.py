@@ -133,7 +133,19 @@ class _Reader(PlainReader):
             skipped.append((texts[0], texts[1]))
         placed = ("source", "kind", "num_samples", "digest", "skipped", "notes", "stats_file")
         others = {key: as_text(value) for key, value in fields.items() if key not in placed and value}
+        if fields.get("formats"):
+            counts = self.mapping(fields["formats"], f"{where}.formats").items()
+            others["formats"] = ", ".join(
+                f"{self.number(count, f'{where}.formats.{name}'):,.0f} {name}" for name, count in counts
+            )
+        if fields.get("sizes"):
+            others["sizes"] = self._sizes(self.mapping(fields["sizes"], f"{where}.sizes"), f"{where}.sizes")
         return ShownSide(tuple(skipped), self._texts(fields.get("notes"), f"{where}.notes"), others)
+
+    def _sizes(self, fields: Mapping[str, Any], where: str) -> str:
+        """The smallest and the largest image, once where they are alike."""
+        ends = [self.numbers(fields.get(key), f"{where}.{key}", 2) for key in ("smallest", "largest")]
+        return " to ".join(dict.fromkeys(f"{width:,.0f} × {height:,.0f}" for width, height in ends))
 
     def _texts(self, read: object, where: str) -> tuple[str, ...]:
         if read is None:
