@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import subprocess
-import sys
-import time
 from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from support.ranks import two_and_one
+
 WORKER = Path(__file__).with_name("diagnostics_worker.py")
-TIMEOUT_SECONDS = 150
 CASES = ("in memory", "spread", "a part, in memory", "a part, spread")
 GALLERIES = ("raises", "unrealistic", "uncovered", "copied")
 
@@ -34,24 +30,7 @@ def found(
             home = folder / side / ("a" if number % 3 else "b")
             home.mkdir(parents=True, exist_ok=True)
             Image.fromarray(image).save(home / f"{number:03d}.png")
-    unset = {"RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"}
-    threads = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-    environment = {name: value for name, value in os.environ.items() if name not in unset} | threads
-    places = {"first": (0, 2), "second": (1, 2), "alone": (0, 1)}
-    with ExitStack() as stack:
-        processes = {}
-        for name, (rank, world_size) in places.items():
-            command = [sys.executable, str(WORKER), str(rank), str(world_size), str(folder)]
-            log = stack.enter_context((folder / f"{name}.log").open("w"))
-            processes[name] = stack.enter_context(subprocess.Popen(command, env=environment, stdout=log, stderr=log))
-            stack.callback(processes[name].kill)
-        deadline = time.monotonic() + TIMEOUT_SECONDS
-        codes: dict[str, int | None] = dict.fromkeys(places)
-        while None in codes.values() and not any(codes.values()) and time.monotonic() < deadline:
-            time.sleep(0.05)
-            codes = {name: process.poll() for name, process in processes.items()}
-    logs = "\n".join((folder / f"{name}.log").read_text() for name in places)
-    assert set(codes.values()) == {0}, f"exit codes {codes} (None: no end within {TIMEOUT_SECONDS} s)\n{logs}"
+    places = two_and_one(WORKER, folder)
     return {
         name: json.loads((folder / f"found-{rank}-of-{world_size}.json").read_text())
         for name, (rank, world_size) in places.items()

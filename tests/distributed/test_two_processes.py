@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-import time
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +16,7 @@ from genmetrics import distributed
 from genmetrics.accumulators.moments import Moments
 from genmetrics.errors import UsageError
 from genmetrics.types import Shard
+from support.ranks import two_and_one
 
 WORKER = Path(__file__).with_name("two_processes_worker.py")
 KINDS = (
@@ -35,7 +31,6 @@ KINDS = (
 SPLITS = ("uneven", "interleaved", "none")
 LITE = "efficientnet-lite0.in1k"
 FD, KID, ISC = f"fd.{LITE}", f"kid.{LITE}", f"isc.{LITE}"
-TIMEOUT_SECONDS = 150
 
 
 @dataclass(frozen=True)
@@ -50,27 +45,7 @@ class Found:
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Found]:
     """Both processes of two, and the one of one; all three run at the same time."""
     folder = tmp_path_factory.mktemp("two_processes")
-    # One thread each: sums of floats then come in the same order in all three.
-    threads = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-    unset = {"RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"}
-    environment = {name: value for name, value in os.environ.items() if name not in unset} | threads
-    places = {"first": (0, 2), "second": (1, 2), "alone": (0, 1)}
-    with ExitStack() as stack:
-        processes = {}
-        for name, (rank, world_size) in places.items():
-            command = [sys.executable, str(WORKER), str(rank), str(world_size), str(folder)]
-            log = stack.enter_context((folder / f"{name}.log").open("w"))
-            process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-            processes[name] = stack.enter_context(process)
-            stack.callback(process.kill)
-        deadline = time.monotonic() + TIMEOUT_SECONDS
-        codes: dict[str, int | None] = dict.fromkeys(places)
-        # One that fails would leave the other waiting for it.
-        while None in codes.values() and not any(codes.values()) and time.monotonic() < deadline:
-            time.sleep(0.05)
-            codes = {name: process.poll() for name, process in processes.items()}
-    logs = "\n".join((folder / f"{name}.log").read_text() for name in places)
-    assert set(codes.values()) == {0}, f"exit codes {codes} (None: no end within {TIMEOUT_SECONDS} s)\n{logs}"
+    places = two_and_one(WORKER, folder)
     return {
         name: Found(
             torch.load(folder / f"states-{rank}-of-{world_size}.pt"),

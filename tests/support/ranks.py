@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-__all__ = ["Ended", "environment", "free_port", "run_ranks", "run_together", "write_images"]
+__all__ = ["Ended", "environment", "free_port", "run_ranks", "run_together", "two_and_one", "write_images"]
 
 _CLASSES = 2
 _SET_BY_LAUNCHERS = {"RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK", "MASTER_ADDR", "MASTER_PORT"}
@@ -64,10 +64,41 @@ def run_ranks(script: Path, count: int, *arguments: str, seconds: float, **more:
     return run_together([command] * count, environments, seconds)
 
 
+def two_and_one(worker: Path, folder: Path, seconds: float = 300) -> dict[str, tuple[int, int]]:
+    """A worker as both of two processes and as the one of one, all three at the same time; each must succeed.
+
+    Args:
+        worker: a script that takes its rank, the number of processes and a folder.
+        folder: where the processes meet, and write.
+        seconds: how long they may take.
+
+    Returns:
+        The rank and the number of processes of ``first``, ``second`` and ``alone``.
+    """
+    places = {"first": (0, 2), "second": (1, 2), "alone": (0, 1)}
+    commands = [[sys.executable, str(worker), str(rank), str(count), str(folder)] for rank, count in places.values()]
+    ended = run_together(commands, [environment()] * len(places), seconds, until_one_fails=True)
+    codes = [process.code for process in ended]
+    logs = "\n".join(process.log for process in ended)
+    assert set(codes) == {0}, f"exit codes {codes} (None: no end within {seconds} s)\n{logs}"
+    return places
+
+
 def run_together(
-    commands: Sequence[Sequence[str]], environments: Sequence[Mapping[str, str]], seconds: float
+    commands: Sequence[Sequence[str]],
+    environments: Sequence[Mapping[str, str]],
+    seconds: float,
+    *,
+    until_one_fails: bool = False,
 ) -> list[Ended]:
-    """Run commands at the same time, and end them and whatever they started when their time is up."""
+    """Run commands at the same time, and end them and whatever they started when their time is up.
+
+    Args:
+        commands: one for each process.
+        environments: likewise.
+        seconds: how long they may take.
+        until_one_fails: end the others as soon as one has failed, for which they would wait.
+    """
     began = time.monotonic()
     processes = [
         subprocess.Popen(
@@ -86,6 +117,8 @@ def run_together(
         codes: dict[int, tuple[int, float]] = {}
         # Nothing that they write comes near what a pipe holds.
         while len(codes) < len(processes) and time.monotonic() - began < seconds:
+            if until_one_fails and any(code for code, _ in codes.values()):
+                break
             time.sleep(0.02)
             for number, process in enumerate(processes):
                 if number not in codes and process.poll() is not None:
