@@ -42,13 +42,12 @@ def print_rows(columns: Sequence[str], rows: Sequence[Sequence[str]], right: Seq
 
 def print_report(report: Report) -> None:
     """Print the figures, then the two sets, the time, and what a reader must know."""
-    from genmetrics.metrics import METRICS
+    from genmetrics.engine.lookup import info_of
 
-    generic = {info.generic: info for info in METRICS.entries() if info.generic}
     rows = []
     for result in report.metrics.values():
-        family = result.id.split(".")[0]
-        info = METRICS.get(family) if family in METRICS else generic[family]
+        info = info_of(result.id)
+        assert info is not None, f"{result.id} was computed, and nothing is known of it"
         spread = f"{result.extra['std']:.4g}" if "std" in result.extra else ""
         better = "higher" if info.higher_is_better else "lower"
         rows.append((result.id, f"{result.value:.6g}", spread, better, str(result.protocol)))

@@ -12,7 +12,7 @@ from typing import cast
 
 from genmetrics.accumulators.composition import side_at, sizes_text
 from genmetrics.accumulators.softmax_sums import SoftmaxSums
-from genmetrics.engine.identical import pairs_text, repeated_between, repeated_within
+from genmetrics.engine.identical import Repeated, pairs_text, repeated_between, repeated_within
 from genmetrics.engine.image_order import Order, order_of, order_of_labels, ordered_need, split_sizes
 from genmetrics.engine.plan import Plan, width_of
 from genmetrics.engine.seen import PIXELS, Seen
@@ -75,10 +75,8 @@ def _identical_generated(plan: Plan, gen: Seen, ref: Seen | None) -> Iterator[st
     found = repeated_within(gen.keys)
     if found.count:
         yield (
-            f"{_part(found.count, gen, 'generated')} identical to another one, pixel for "
-            f"pixel, so that {found.distinct:,} are distinct ({pairs_text(found, gen.names, gen.names)}): the figures "
-            "are of fewer images than they say. Look for a seed that is set again for each batch or process, or for "
-            "files that were copied, and generate these anew"
+            f"{_repeated_text(found, gen, 'generated')}: the figures are of fewer images than they say. Look for a "
+            "seed that is set again for each batch or process, or for files that were copied, and generate these anew"
         )
 
 
@@ -88,9 +86,8 @@ def _identical_reference(plan: Plan, gen: Seen, ref: Seen | None) -> Iterator[st
     found = repeated_within(ref.keys)
     if found.count > _REPEATED_IN_REFERENCE * ref.keys.num_samples:
         yield (
-            f"{_part(found.count, ref, 'reference')} identical to another one, pixel for "
-            f"pixel, so that {found.distinct:,} are distinct ({pairs_text(found, ref.names, ref.names)}): these count "
-            "more than the others. Remove the copies, unless the set was published with them"
+            f"{_repeated_text(found, ref, 'reference')}: these count more than the others. Remove the copies, unless "
+            "the set was published with them"
         )
 
 
@@ -224,6 +221,13 @@ def _side(sizes: Sizes) -> int:
 def _part(count: int, seen: Seen, side: str) -> str:
     """``3 of 1,000 generated images are``."""
     return f"{count:,} of {seen.num_samples:,} {side} images {'is' if count == 1 else 'are'}"
+
+
+def _repeated_text(found: Repeated, seen: Seen, side: str) -> str:
+    return (
+        f"{_part(found.count, seen, side)} identical to another one, pixel for pixel, so that {found.distinct:,} are "
+        f"distinct ({pairs_text(found, seen.names, seen.names)})"
+    )
 
 
 def _are_equal(gen: Seen, ref: Seen | None) -> bool:

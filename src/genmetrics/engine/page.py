@@ -5,20 +5,18 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import get_args
 
 from genmetrics.engine.lookup import info_of
 from genmetrics.errors import DependencyError, UsageError
 from genmetrics.files import check_writable, write_text
+from genmetrics.report.page.steps import Layout
 from genmetrics.report.report import Report
 from genmetrics.report.saved import ResultLike, SavedResult, is_result, read_result, results_in
 from genmetrics.versions import version_of
 
 __all__ = ["check_page", "page_of", "write_page"]
 
-#: What several results are: models, checkpoints of one run, or what their names say.
-PageLayout = Literal["auto", "models", "checkpoints"]
-_LAYOUTS = ("auto", "models", "checkpoints")
 _PACKAGES = ("jinja2", "matplotlib")
 
 
@@ -26,7 +24,7 @@ def write_page(
     results: ResultLike | Sequence[ResultLike],
     path: str | Path,
     *,
-    as_: PageLayout = "auto",
+    as_: Layout = "auto",
     names: Sequence[str] | None = None,
 ) -> None:
     """Write results as one page of HTML that needs no network: figures, plots, galleries, and how they came about.
@@ -53,7 +51,7 @@ def write_page(
 
 
 def page_of(
-    results: ResultLike | Sequence[ResultLike], *, as_: PageLayout = "auto", names: Sequence[str] | None = None
+    results: ResultLike | Sequence[ResultLike], *, as_: Layout = "auto", names: Sequence[str] | None = None
 ) -> str:
     """The page of ``write_page`` as text.
 
@@ -66,8 +64,8 @@ def page_of(
         DependencyError: if matplotlib or jinja2 is not installed.
         UsageError: if there are no results, or something is none.
     """
-    if as_ not in _LAYOUTS:
-        raise UsageError(f"as_={as_!r}: expected one of {', '.join(map(repr, _LAYOUTS))}")
+    if as_ not in get_args(Layout):
+        raise UsageError(f"as_={as_!r}: expected one of {', '.join(map(repr, get_args(Layout)))}")
     read = _read(results)
     _check_packages()
     from genmetrics.report.page.page import render

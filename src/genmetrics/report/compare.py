@@ -13,7 +13,7 @@ from genmetrics.report.difference import MetricDifference, Pairing, compare_metr
 from genmetrics.report.saved import SavedResult
 from genmetrics.types import MetricInfo
 
-__all__ = ["SCHEMA", "Comparison", "Model", "compare_results"]
+__all__ = ["SCHEMA", "Comparison", "Lookup", "Model", "compare_results"]
 
 SCHEMA = 1
 
@@ -25,6 +25,7 @@ _ONE_TRAINING = (
     "for that give several runs of each model"
 )
 
+#: What is known of the metric of an id; None if nothing is.
 Lookup = Callable[[str], MetricInfo | None]
 
 

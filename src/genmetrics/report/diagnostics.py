@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal, TypeVar, get_args
 
@@ -154,8 +154,9 @@ class Diagnostics:
 
     def to_dict(self) -> dict[str, Any]:
         """The same as plain values, in the layout of the JSON report."""
-        plain = asdict(_without_views(self))
-        return plain
+        # Views of mappings cannot be copied.
+        tables = None if self.classes is None else {name: list(column) for name, column in self.classes.items()}
+        return asdict(replace(self, classes=tables, absent=dict(self.absent)))
 
     @classmethod
     def from_dict(cls, read: object, name: str) -> Diagnostics:
@@ -169,15 +170,6 @@ class Diagnostics:
             UsageError: naming the field that is not as it should be.
         """
         return _Reader(name).diagnostics(read)
-
-
-def _without_views(of: Diagnostics) -> Diagnostics:
-    """The same with mappings that can be copied."""
-    tables = None if of.classes is None else {name: list(column) for name, column in of.classes.items()}
-    return Diagnostics(**{**{name: getattr(of, name) for name in _FIELDS}, "classes": tables, "absent": {**of.absent}})
-
-
-_FIELDS = ("metric", "features", *SECTIONS, "absent")
 
 
 class _Reader(PlainReader):

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from genmetrics.report.plain_values import PlainReader
 from genmetrics.report.saved import SavedResult
-from genmetrics.types import MetricInfo, Table
+from genmetrics.types import Table
 
-__all__ = ["Lookup", "Shown", "ShownMetric", "ShownSide", "as_text", "shown"]
-
-Lookup = Callable[[str], MetricInfo | None]
+__all__ = ["Shown", "ShownMetric", "ShownSide", "as_text", "shown"]
 
 #: Figures that have a place of their own on the page.
 _PLACED = ("se", "ci95_low", "ci95_high", "debiased")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from genmetrics.report.page.content import Lookup, Shown
+from genmetrics.report.compare import Lookup
+from genmetrics.report.page.content import Shown
 from genmetrics.report.page.numbers import figure, interval, plain, sure
 from genmetrics.report.page.spans import Span, scale_of, span
 from genmetrics.report.page.words import direction, meaning, title

@@ -52,7 +52,6 @@ GALLERIES: Mapping[GallerySection, _Kind] = {
         "reference",
     ),
 }
-_FIGURES = {"influence": "influence", "realism": "realism", "distance": "distance"}
 #: Bytes of a card beside its pictures.
 _CARD = 1200
 
@@ -127,8 +126,7 @@ def _weight(picture: Picture) -> int:
 
 def _card(picture: Picture, kind: _Kind) -> Card:
     figures = tuple(
-        (_FIGURES.get(name, name), signed(value, 3) if name == "influence" else figure(value, 3))
-        for name, value in picture.figures.items()
+        (name, signed(value, 3) if name == "influence" else figure(value, 3)) for name, value in picture.figures.items()
     )
     nearest = None if picture.nearest is None else _thumbnail(picture.nearest, kind.other, ())
     return Card(

@@ -6,29 +6,27 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
-from typing import Literal
 
 import jinja2
 
 from genmetrics.errors import UsageError
+from genmetrics.report.compare import Lookup
 from genmetrics.report.diagnostics import Diagnostics, Section
 from genmetrics.report.page.classes import ClassTable, class_tables
-from genmetrics.report.page.content import Lookup, Shown, shown
+from genmetrics.report.page.content import Shown, shown
 from genmetrics.report.page.figures import Row, rows_of
 from genmetrics.report.page.galleries import GALLERIES, GallerySection, GalleryView, gallery_view, pictures_that_fit
 from genmetrics.report.page.numbers import counted
 from genmetrics.report.page.plots import draw_curve, draw_projection, draw_spectra
 from genmetrics.report.page.provenance import Provenance, provenance_of
 from genmetrics.report.page.several import checkpoints_of, models_of
-from genmetrics.report.page.steps import Steps, guess_steps, numbered_steps
+from genmetrics.report.page.steps import Layout, Steps, guess_steps, numbered_steps
 from genmetrics.report.page.svg import Drawing
 from genmetrics.report.page.unusual import Remark, remarks
+from genmetrics.report.page.words import sentence
 from genmetrics.report.saved import SavedResult
 
-__all__ = ["SECTION_IDS", "Layout", "render"]
-
-#: ``auto`` takes results whose names differ in a number that counts steps for checkpoints, and others for models.
-Layout = Literal["auto", "models", "checkpoints"]
+__all__ = ["SECTION_IDS", "render"]
 
 #: The sections of every page, which are also its anchors.
 SECTION_IDS = (
@@ -40,6 +38,7 @@ SECTION_IDS = (
 _LARGEST = 4_500_000
 _MOST_ALONE, _MOST_OF_SEVERAL = 30, 12
 _NOT_ASKED = "The result holds no diagnostics; evaluate again with --html FILE."
+_NOT_THERE = "The result does not have it."
 _NO_CLASSES = "No metric has figures of single classes; evaluate with --labels."
 _DRAWINGS: tuple[Section, ...] = ("curve", "projection", "spectra")
 
@@ -175,7 +174,7 @@ def _view(of: Shown, number: int, lookup: Lookup, *, alone: bool) -> _View:
     absent: dict[str, str] = {}
     drawings: dict[str, Drawing] = {}
     for section in (*_DRAWINGS, "classes", *GALLERIES):
-        absent[section] = _NOT_ASKED if diagnostics is None else _sentence(diagnostics.absent.get(section))
+        absent[section] = _NOT_ASKED if diagnostics is None else sentence(diagnostics.absent.get(section) or _NOT_THERE)
     if diagnostics is not None:
         drawings = _drawings(diagnostics, number, absent)
     tables = class_tables(of)
@@ -228,12 +227,6 @@ def _with_galleries(view: _View, of: Shown, most: int) -> _View:
 
 def _set_in_words(source: str, count: int | None) -> str:
     return f"{'an unknown number of images' if count is None else counted(count, 'image')} of {source}"
-
-
-def _sentence(text: str | None) -> str:
-    if not text:
-        return "The result does not have it."
-    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"
 
 
 def _file(name: str) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from genmetrics.errors import GenmetricsError
-from genmetrics.report.compare import compare_results
-from genmetrics.report.page.content import Lookup, Shown
+from genmetrics.report.compare import Lookup, compare_results
+from genmetrics.report.page.content import Shown
 from genmetrics.report.page.figures import label_of
 from genmetrics.report.page.numbers import interval, signed, sure
 from genmetrics.report.page.plots import draw_steps

@@ -6,10 +6,15 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from genmetrics.report.saved import SavedResult
 
-__all__ = ["Steps", "guess_steps", "numbered_steps"]
+__all__ = ["Layout", "Steps", "guess_steps", "numbered_steps"]
+
+#: What several results are. ``auto`` takes those whose names differ in a number that counts steps for checkpoints, and
+#: others for models.
+Layout = Literal["auto", "models", "checkpoints"]
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _WORD = re.compile(r"([A-Za-z]+)[^A-Za-z0-9]*$")

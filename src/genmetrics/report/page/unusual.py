@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from genmetrics.report.page.content import Lookup, Shown
+from genmetrics.report.compare import Lookup
+from genmetrics.report.page.content import Shown
 from genmetrics.report.page.numbers import counted, figure, interval, percent
-from genmetrics.report.page.words import family_of
+from genmetrics.report.page.words import family_of, sentence
 
 __all__ = ["Remark", "remarks"]
 
@@ -211,17 +212,13 @@ def _precision_recall(result: Shown) -> Iterator[Remark]:
 def _said(result: Shown) -> Iterator[Remark]:
     """What the run itself says."""
     for text in result.notes:
-        yield Remark("note", "", _sentence(text))
+        yield Remark("note", "", sentence(text))
     for name, side in (("gen", result.gen), ("ref", result.ref)):
         for text in () if side is None else side.notes:
-            yield Remark("note", name, _sentence(text))
+            yield Remark("note", name, sentence(text))
     for name, shown in result.metrics.items():
         for text in shown.warnings:
-            yield Remark("note", name, _sentence(text))
-
-
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"
+            yield Remark("note", name, sentence(text))
 
 
 _RULES: Sequence[Callable[[Shown], Iterator[Remark]]] = (

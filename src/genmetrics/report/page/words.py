@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from genmetrics.types import MetricInfo
 
-__all__ = ["FAMILIES", "Family", "direction", "family_of", "meaning", "title"]
+__all__ = ["FAMILIES", "Family", "direction", "family_of", "meaning", "sentence", "title"]
 
 
 @dataclass(frozen=True)
@@ -180,3 +180,8 @@ def direction(info: MetricInfo | None) -> str:
     if info is None:
         return "not known which way is better"
     return "higher is better" if info.higher_is_better else "lower is better"
+
+
+def sentence(text: str) -> str:
+    """A text with a capital letter at its beginning and a full stop behind it."""
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"
