@@ -31,6 +31,7 @@ from genmetrics.extractors.weights import (
     load_state_dict,
     search_folders,
 )
+from support.ranks import free_port
 
 CONTENT, OTHER = b"the published bytes", b"some other bytes"
 SHA256, OTHER_SHA256 = (hashlib.sha256(content).hexdigest() for content in (CONTENT, OTHER))
@@ -382,12 +383,6 @@ def server() -> Iterator[Server]:
         yield server
         server.shutdown()
         thread.join(timeout=10)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class TestFetch:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,10 +47,26 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def free_port() -> int:
-    """A port at which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port at which nobody listens, and that no other test is given.
+
+    It lies below those that systems hand to whoever asks for any: until the process that it is for has started, which
+    takes seconds, one of those may belong to somebody else.
+    """
+    for port in _PORTS:
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("unreachable")
+
+
+def _ports_of_this_worker() -> Iterator[int]:
+    """pytest-xdist's workers have a range each; two runs on one machine begin at different places of it."""
+    first = 12_000 + 1000 * (int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 20)
+    begin = os.getpid() % 1000
+    return itertools.cycle([first + (begin + number) % 1000 for number in range(1000)])
+
+
+_PORTS = _ports_of_this_worker()
 
 
 def run_ranks(script: Path, count: int, *arguments: str, seconds: float, **more: str) -> list[Ended]:

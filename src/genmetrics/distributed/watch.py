@@ -71,13 +71,12 @@ class Watch(threading.Thread):
         return watch
 
     def attend(self, scopes: tuple[str, ...]) -> None:
-        """Look for what is posted under these scopes from here on."""
-        with self._pushing:
-            self._acknowledged &= {EVERYWHERE}
-        with self._lock:
+        """Look for what is posted under these scopes from here on, and forget what was found under others."""
+        with self._pushing, self._lock:
             self._scopes = scopes
             self._counts, self._pushed, self._sums = {}, {}, {}
-        self._found = {scope: found for scope, found in self._found.items() if scope == EVERYWHERE}
+            self._acknowledged &= {EVERYWHERE}
+            self._found = {scope: found for scope, found in self._found.items() if scope == EVERYWHERE}
 
     def check(self) -> None:
         """Raise what another rank has posted.
@@ -86,8 +85,10 @@ class Watch(threading.Thread):
             DistributedError: if a rank, or the store, is gone.
             BaseException: whatever a rank failed with, see ``Failure.error``.
         """
-        for found in (*self._found.values(), *(() if self._lost is None else (self._lost,))):
-            raise found.error(self._rank)
+        with self._lock:
+            found = [*self._found.values(), *(() if self._lost is None else (self._lost,))]
+        if found:
+            raise found[0].error(self._rank)
         if self._silence() > self.timeout:
             # Where the caller let no other thread run, this one has its turn now.
             time.sleep(4 * _LOOK_EVERY)
@@ -118,11 +119,22 @@ class Watch(threading.Thread):
                         self._sums[key] = total
 
     def acknowledge(self, board: Board, scope: str) -> None:
-        """Say that this rank knows of a failure."""
+        """Say that this rank knows of a failure, once, and while it attends to its scope."""
         with self._pushing:
-            if scope not in self._acknowledged:
+            if scope in (*self._scopes, EVERYWHERE) and scope not in self._acknowledged:
                 board.add(f"seen/{scope}", 1)
                 self._acknowledged.add(scope)
+
+    def look_for_failures(self, board: Board) -> None:
+        """Note what was posted under the scopes that this rank attends to."""
+        for scope in (*self._scopes, EVERYWHERE):
+            if scope in self._found or (failure := board.failure(scope)) is None:
+                continue
+            with self._lock:
+                # The run may have ended while the board answered: the next one has nothing to do with its errors.
+                if scope in (*self._scopes, EVERYWHERE):
+                    self._found[scope] = failure
+            self.acknowledge(board, scope)
 
     def end(self) -> None:
         """Give no more signs of life, and say so."""
@@ -144,7 +156,7 @@ class Watch(threading.Thread):
                     number += 1
                     next_beat = now + min(_LONGEST_BEAT, self.timeout / _BEATS_A_TIMEOUT)
                     self._look_at_next(board, now)
-                self._look_for_failures(board)
+                self.look_for_failures(board)
                 self.push(board)
                 self._last_round = time.monotonic()
                 self._ending.wait(_LOOK_EVERY if now - began > 1 else _LOOK_EVERY / 5)
@@ -160,12 +172,6 @@ class Watch(threading.Thread):
     def _is_current(self) -> bool:
         group = self._group()
         return group is not None and distributed_c10d._world.default_pg is group
-
-    def _look_for_failures(self, board: Board) -> None:
-        for scope in (*self._scopes, EVERYWHERE):
-            if scope not in self._found and (failure := board.failure(scope)) is not None:
-                self._found[scope] = failure
-                self.acknowledge(board, scope)
 
     def _look_at_next(self, board: Board, now: float) -> None:
         """Say so if the next rank has given no sign for too long."""
