@@ -282,6 +282,28 @@ class TestNoFigureChanges:
         assert curve.limit_low < curve.limit < curve.limit_high
         assert curve.limit + curve.slope / 130 == pytest.approx(report[FD].value, rel=1e-12)
 
+    @pytest.mark.parametrize("metric", ["prdc", "realism", "nearest", "mifid"])
+    def test_a_metrics_pass_over_the_distances_is_enough(self, images, metric, monkeypatch):
+        expected = shown(run(*images))
+        monkeypatch.setattr(galleries, "nearness", lambda *_: pytest.fail("it is known"))
+        found = shown(run(*images, ["fid", f"{metric}.{NET}", "kid"]))
+        for section in GALLERIES:
+            assert getattr(found, section) == getattr(expected, section)
+
+    @pytest.mark.parametrize("most", [100, 120])
+    def test_a_metric_of_all_images_does_not_decide_which_are_shown(self, images, most, monkeypatch):
+        monkeypatch.setattr(galleries, "_MOST_NEIGHBOURS", most)
+        alone, beside = run(*images), run(*images, ["fid", f"prdc.{NET}"])
+        assert shown(alone).copied == shown(beside).copied
+        assert alone.notes[-1] == beside.notes[-1]
+
+    def test_a_metric_of_other_features_is_none_of_it(self, images):
+        other = replace(METRICS.get("prdc"), id="of_logits", extractor=NET, feature="logits", preprocess="squash-16")
+        alone, beside = (
+            gm.evaluate(*images, metrics, device="cpu", diagnostics=True, workers=0) for metrics in ([FD], [FD, other])
+        )
+        assert replace(shown(alone), absent={}) == replace(shown(beside), absent={})
+
 
 class TestWhatItIsOf:
     @pytest.mark.parametrize(

@@ -149,7 +149,9 @@ class _Work:
         if ref is None:
             self.absent |= dict.fromkeys(_OF_PAIRS, self._no_features("ref"))
         else:
-            found, self.notes = pick_by_distance(gen, ref, self._influence, self.seed, self.device)
+            search = self.subject.neighbours
+            answers = None if search is None else search.answers
+            found, self.notes = pick_by_distance(gen, ref, self._influence, self.seed, self.device, answers)
             picked |= found
         self.absent |= {section: _NOTHING[section] for section, gallery in picked.items() if not gallery.picks}
         return picked

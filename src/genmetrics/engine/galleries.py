@@ -13,12 +13,29 @@ from torch import Tensor
 from genmetrics.accumulators.feature_bank import FeatureBank
 from genmetrics.engine.classes import classes_of_images
 from genmetrics.engine.prepare import PreparedSide
-from genmetrics.metrics.standing_out import Nearness, first_distinct, nearness, row_keys
+from genmetrics.metrics.neighbour_questions import Answers
+from genmetrics.metrics.neighbours import NeighbourMetric
+from genmetrics.metrics.standing_out import (
+    Nearness,
+    first_distinct,
+    nearness,
+    nearness_of,
+    questions_of_nearness,
+    row_keys,
+)
 from genmetrics.report.diagnostics import Gallery, Picture, Section
 from genmetrics.stats.stats import Stats
 from genmetrics.types import Stage
 
-__all__ = ["Pick", "Picks", "chosen_places", "pick_by_distance", "pick_by_influence", "with_pictures"]
+__all__ = [
+    "Pick",
+    "Picks",
+    "chosen_places",
+    "pick_by_distance",
+    "pick_by_influence",
+    "share_neighbours",
+    "with_pictures",
+]
 
 #: How many images a gallery has, and how many pairs.
 _IMAGES, _PAIRS = 24, 16
@@ -60,6 +77,19 @@ def chosen_places(count: int, seed: int) -> Int64[Tensor, " m"] | None:
     return torch.from_numpy(np.sort(drawn))
 
 
+def share_neighbours(metric: NeighbourMetric, gen: Stats, ref: Stats) -> None:
+    """Let a metric's pass over the distances find what galleries take too, unless they are of a part of the images.
+
+    Args:
+        metric: which has not been computed yet.
+        gen: the generated set, all of whose images the metric compares with those of the reference.
+        ref: the reference.
+    """
+    num_gen, num_ref = (metric.bank(side).num_samples for side in (gen, ref))
+    if num_ref > 1 and max(num_gen, num_ref) <= _MOST_NEIGHBOURS:
+        metric.also = questions_of_nearness(num_ref)
+
+
 def pick_by_influence(bank: FeatureBank, influence: Float64[Tensor, " n"]) -> Picks:
     """The generated images that raise the distance most, of those that are alike one.
 
@@ -75,7 +105,12 @@ def pick_by_influence(bank: FeatureBank, influence: Float64[Tensor, " n"]) -> Pi
 
 
 def pick_by_distance(
-    gen: FeatureBank, ref: FeatureBank, influence: Float64[Tensor, " n"], seed: int, device: torch.device
+    gen: FeatureBank,
+    ref: FeatureBank,
+    influence: Float64[Tensor, " n"],
+    seed: int,
+    device: torch.device,
+    answers: Answers | None = None,
 ) -> tuple[dict[Section, Picks], tuple[str, ...]]:
     """The images that are shown for their distance to others, and a note where not all were looked at.
 
@@ -85,6 +120,7 @@ def pick_by_distance(
         influence: of each generated image, by ascending index.
         seed: of the draw from sets that are too large.
         device: where to compute.
+        answers: of the pass that a metric has shared; None to look here.
     """
     rows, indices, places = {}, {}, {}
     notes: list[str] = []
@@ -95,7 +131,10 @@ def pick_by_distance(
         if (drawn := places[side]) is not None:
             rows[side], indices[side] = rows[side].only(drawn), indices[side][drawn]
             notes.append(f"{len(drawn):,} of the {bank.num_samples:,} {_WORDS[side]}")
-    found = nearness(rows["gen"], rows["ref"], device)
+    if answers is None:
+        found = nearness(rows["gen"], rows["ref"], device)
+    else:
+        found = nearness_of(answers, len(rows["ref"]))
     keys = {side: row_keys(of_side) for side, of_side in rows.items()}
     of_gen = influence if places["gen"] is None else influence[places["gen"]]
 

@@ -16,6 +16,7 @@ from genmetrics.engine.command import command_of
 from genmetrics.engine.comparable import FORCED, check_comparable, check_weights, decode_note
 from genmetrics.engine.diagnostics import with_diagnostics
 from genmetrics.engine.error_bars import error_needs_of, with_error_bars
+from genmetrics.engine.galleries import share_neighbours
 from genmetrics.engine.identical import Names
 from genmetrics.engine.networks import Networks
 from genmetrics.engine.options import Options
@@ -103,6 +104,8 @@ def iter_evaluate(
     notes += _alpha_note(gen_stats, ref_stats) + decode_note(
         gen_stats.side, None if ref_stats is None else ref_stats.side
     )
+    if subject is not None and ref_stats is not None and subject.neighbours is not None:
+        share_neighbours(subject.neighbours, gen_stats, ref_stats)
     report = yield from build_report(
         plan,
         asked_alone(gen_stats, gen_asked, gen_shown),

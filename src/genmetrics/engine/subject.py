@@ -14,6 +14,7 @@ from genmetrics.metrics import METRICS
 from genmetrics.metrics.base import Metric
 from genmetrics.metrics.frechet import FrechetDistance
 from genmetrics.metrics.influence import FrechetInfluence
+from genmetrics.metrics.neighbours import NeighbourMetric
 from genmetrics.stats.stats import Stats
 from genmetrics.types import Need, Stage
 
@@ -28,11 +29,13 @@ class Subject:
         metric: the metric of the run that they were chosen for.
         moments: their mean and covariance.
         same: the metrics of the run whose value is the Fréchet distance of these features.
+        neighbours: a metric of the run that looks for nearest neighbours among these features; None if none does.
     """
 
     metric: Metric
     moments: Need
     same: tuple[str, ...]
+    neighbours: NeighbourMetric | None = None
 
     @property
     def bank(self) -> Need:
@@ -63,6 +66,14 @@ class Subject:
 
 def subject_of(plan: Plan) -> Subject | None:
     """The features of the first Fréchet distance of a run, else of the first metric that compares kept features."""
+    subject = _subject_of(plan)
+    if subject is None:
+        return None
+    searches = (metric for metric in plan.metrics if isinstance(metric, NeighbourMetric))
+    return replace(subject, neighbours=next((each for each in searches if each.needs[0] == subject.bank), None))
+
+
+def _subject_of(plan: Plan) -> Subject | None:
     distances: list[Metric] = [metric for metric in plan.metrics if isinstance(metric, FrechetDistance)]
     distances += [metric for metric in plan.metrics if isinstance(metric, FrechetInfluence)]
     for metric in plan.metrics:

@@ -20,6 +20,10 @@ class NeighbourMetric(Metric):
     """A metric that says what it asks of a pass, and makes its figures of the answers.
 
     Metrics of one run on the same features share the pass; see ``neighbour_pass.answer``.
+
+    Attributes:
+        also: what else its pass is to find out, for others than metrics.
+        answers: of the last pass, to these questions and to all metrics'; None before it.
     """
 
     unary = False
@@ -32,6 +36,8 @@ class NeighbourMetric(Metric):
         self.settings = dict(info.settings)
         self.needs = (Need(info.extractor, info.preprocess, info.feature, "feature_bank"),)
         self.protocol = info.protocol
+        self.also: tuple[Question, ...] = ()
+        self.answers: Answers | None = None
 
     @property
     def work(self) -> Hashable | None:
@@ -60,8 +66,10 @@ class NeighbourMetric(Metric):
         banks = {"gen": self.bank(gen), "ref": self.bank(ref)}
         for metric in asking:
             metric._check_sizes({side: bank.num_samples for side, bank in banks.items()})
-        questions = [question for metric in asking for question in metric.questions]
+        questions = [question for metric in asking for question in (*metric.questions, *metric.also)]
         answers = answer(questions, banks["gen"].in_panels(), banks["ref"].in_panels(), device=self.device)
+        for metric in asking:
+            metric.answers = answers if metric.also else None
         return [metric.result(answers, gen, ref) for metric in asking]
 
     def check_sizes(self, num_gen: int | None, num_ref: int | None) -> None:

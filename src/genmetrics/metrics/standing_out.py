@@ -10,9 +10,9 @@ from torch import Tensor
 
 from genmetrics.accumulators.rows import Rows
 from genmetrics.metrics.neighbour_pass import answer
-from genmetrics.metrics.neighbour_questions import NearestOther, Neighbours, Realism
+from genmetrics.metrics.neighbour_questions import Answers, NearestOther, Neighbours, Question, Realism
 
-__all__ = ["Nearness", "first_distinct", "nearness", "row_keys"]
+__all__ = ["Nearness", "first_distinct", "nearness", "nearness_of", "questions_of_nearness", "row_keys"]
 
 #: Which neighbour within the reference a distance is compared with, where there are so many.
 _K = 3
@@ -60,17 +60,26 @@ def nearness(gen: Rows, ref: Rows, device: torch.device | None = None) -> Nearne
     for coverage; Alaa et al. 2022 (arXiv:2102.08921), section 4.3, for what a distance to the training set is compared
     with.
     """
-    k = min(_K, len(ref) - 1)
-    realism, own = Realism(k), Neighbours("ref", k)
-    of_gen, of_ref = NearestOther("gen"), NearestOther("ref")
-    answers = answer((realism, own, of_gen, of_ref), gen, ref, device)
-    (to_ref, nearest_ref), (to_gen, nearest_gen) = answers.nearest[of_gen], answers.nearest[of_ref]
-    distances = answers.neighbours[own][0]
+    return nearness_of(answer(questions_of_nearness(len(ref)), gen, ref, device), len(ref))
+
+
+def questions_of_nearness(num_ref: int) -> tuple[Question, ...]:
+    """What ``nearness`` asks of a pass, where there are so many reference samples, at least two."""
+    k = _neighbour(num_ref)
+    return Realism(k), Neighbours("ref", k), NearestOther("gen"), NearestOther("ref")
+
+
+def nearness_of(answers: Answers, num_ref: int) -> Nearness:
+    """``nearness``, from the answers to its questions and perhaps others."""
+    k = _neighbour(num_ref)
+    to_ref, nearest_ref = answers.nearest[NearestOther("gen")]
+    to_gen, nearest_gen = answers.nearest[NearestOther("ref")]
+    distances = answers.neighbours[Neighbours("ref", k)][0]
     radius = distances[:, -1]
     apart = distances.where(distances > 0, torch.inf).amin(dim=1)
     return Nearness(
         k,
-        answers.realism[realism],
+        answers.realism[Realism(k)],
         to_ref,
         nearest_ref,
         torch.where(apart[nearest_ref].isinf() & (to_ref > 0), torch.inf, to_ref / apart[nearest_ref]),
@@ -79,6 +88,10 @@ def nearness(gen: Rows, ref: Rows, device: torch.device | None = None) -> Nearne
         radius,
         torch.where(radius > 0, to_gen / radius, 0.0),
     )
+
+
+def _neighbour(num_ref: int) -> int:
+    return min(_K, num_ref - 1)
 
 
 def row_keys(rows: Rows) -> Int64[Tensor, " n"]:
