@@ -184,9 +184,10 @@ class Watch(threading.Thread):
         if sign is None:
             return  # it has begun none of our runs yet, and may be busy with others
         if Board.has_left(sign):
-            if self._scopes and silent > _LEFT_FOR:
+            scopes = self._scopes  # which may be others at any moment
+            if scopes and silent > _LEFT_FOR:
                 text = f"rank {following} has ended or left the process group while others wait for it"
-                board.post(self._scopes[0], Failure.lost(text, self._rank))
+                board.post(scopes[0], Failure.lost(text, self._rank))
             return
         if silent > self.timeout:
             text = (

@@ -23,7 +23,7 @@ class NeighbourMetric(Metric):
 
     Attributes:
         also: what else its pass is to find out, for others than metrics.
-        answers: of the last pass, to these questions and to all metrics'; None before it.
+        answers: of the last pass in which something was, to these questions and those of all metrics.
     """
 
     unary = False
