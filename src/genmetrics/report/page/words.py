@@ -41,8 +41,14 @@ FAMILIES = (
         (
             *("fid", "fid_64", "fid_192", "fid_768", "fid_pytorch", "fid_pytorch_64", "fid_pytorch_192"),
             *("fid_pytorch_768", "sfid", "fid_clean", "clip_fid", "fd", "fd_dinov2", "fd_dinov2_edm2"),
-            *("fd_dinov2_tf1", "fid_influence", "fd_influence"),
+            "fd_dinov2_tf1",
         ),
+    ),
+    Family(
+        "Fréchet distance, image by image",
+        "The Fréchet distance, and by how much each generated image raises it: which images, and which classes, are "
+        "behind it.",
+        ("fid_influence", "fd_influence"),
     ),
     Family(
         "Fréchet distance of infinitely many images",
