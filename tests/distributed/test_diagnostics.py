@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from support.figures import difference
 from support.ranks import two_and_one
 
 WORKER = Path(__file__).with_name("diagnostics_worker.py")
@@ -35,17 +35,6 @@ def found(
         name: json.loads((folder / f"found-{rank}-of-{world_size}.json").read_text())
         for name, (rank, world_size) in places.items()
     }
-
-
-def difference(one: Any, other: Any) -> float:
-    """The largest difference of any figures, relative to them where they are above 1; infinite of unlike texts."""
-    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
-        return max((difference(a, b) for a, b in zip(one, other, strict=True)), default=0.0)
-    if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
-        return max((difference(one[key], other[key]) for key in one), default=0.0)
-    if isinstance(one, int | float) and isinstance(other, int | float):
-        return abs(one - other) / max(1.0, abs(other))
-    return 0.0 if one == other else math.inf
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
-import os
-import subprocess
-import sys
-import time
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from support.figures import difference
+from support.ranks import run_workers
 
 WORKER = Path(__file__).with_name("spread_banks_worker.py")
 TIMEOUT_SECONDS = 120
@@ -28,45 +25,14 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[int, list[dict[str, 
     """What each of one, of two and of three processes found; those of a group run together."""
     folder = tmp_path_factory.mktemp("spread_banks")
     temporary = tmp_path_factory.mktemp("banks")
-    settings = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "GENMETRICS_BANK_FOLDER": str(temporary)}
-    unset = {"RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}
-    environment = {name: value for name, value in os.environ.items() if name not in unset} | settings
     for size in (1, 2, 3):
-        _run(size, folder, environment)
+        places = [(rank, size) for rank in range(size)]
+        run_workers(WORKER, places, folder, TIMEOUT_SECONDS, GENMETRICS_BANK_FOLDER=str(temporary))
     assert list(temporary.iterdir()) == [], "temporary files were left behind"
     return {
         size: [json.loads((folder / f"found-{rank}-of-{size}.json").read_text()) for rank in range(size)]
         for size in (1, 2, 3)
     }
-
-
-def _run(size: int, folder: Path, environment: dict[str, str]) -> None:
-    with ExitStack() as stack:
-        processes = []
-        for rank in range(size):
-            command = [sys.executable, str(WORKER), str(rank), str(size), str(folder)]
-            log = stack.enter_context((folder / f"{rank}-of-{size}.log").open("w"))
-            process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-            processes.append(stack.enter_context(process))
-            stack.callback(process.kill)
-        deadline = time.monotonic() + TIMEOUT_SECONDS
-        codes: list[int | None] = [None] * size
-        while None in codes and not any(codes) and time.monotonic() < deadline:
-            time.sleep(0.05)
-            codes = [process.poll() for process in processes]
-    logs = "\n".join((folder / f"{rank}-of-{size}.log").read_text() for rank in range(size))
-    assert codes == [0] * size, f"exit codes {codes} (None: no end within {TIMEOUT_SECONDS} s)\n{logs}"
-
-
-def _difference(one: Any, other: Any) -> float:
-    """The largest difference of any figures, relative to them where they are above 1."""
-    if isinstance(one, list):
-        return max((_difference(a, b) for a, b in zip(one, other, strict=True)), default=0.0)
-    if isinstance(one, dict):
-        return max((_difference(one[key], other[key]) for key in one.keys() | other.keys()), default=0.0)
-    if isinstance(one, int | float) and not isinstance(one, bool):
-        return abs(one - other) / max(1.0, abs(other))
-    return 0.0 if one == other else math.inf
 
 
 def _figures(result: dict[str, Any]) -> dict[str, Any]:
@@ -81,7 +47,7 @@ def test_as_in_the_memory_of_one_process(found: dict[int, list[dict[str, Any]]],
         for case, result in rank["results"].items():
             name = case.split(",")[0]
             assert result["spread"] is (size > 1), case
-            off = _difference(_figures(result), _figures(expected[name]))
+            off = difference(_figures(result), _figures(expected[name]))
             assert off <= (0 if name in IDENTICAL else 1e-9), (case, off)
             compared += 1
     assert compared >= 29 * size
@@ -89,7 +55,7 @@ def test_as_in_the_memory_of_one_process(found: dict[int, list[dict[str, Any]]],
         assert expected[name]["replicates"]["gen"], name
     assert expected["kid"]["extra"]["se"] > 0
     # The comparison tells metrics apart that differ in a setting only.
-    assert _difference(expected["mind"]["value"], expected["mind_quantile"]["value"]) > 1e-9
+    assert difference(expected["mind"]["value"], expected["mind_quantile"]["value"]) > 1e-9
 
 
 @pytest.mark.parametrize("size", [2, 3])

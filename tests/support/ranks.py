@@ -17,7 +17,16 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-__all__ = ["Ended", "environment", "free_port", "run_ranks", "run_together", "two_and_one", "write_images"]
+__all__ = [
+    "Ended",
+    "environment",
+    "free_port",
+    "run_ranks",
+    "run_together",
+    "run_workers",
+    "two_and_one",
+    "write_images",
+]
 
 _CLASSES = 2
 _SET_BY_LAUNCHERS = {"RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK", "MASTER_ADDR", "MASTER_PORT"}
@@ -81,23 +90,33 @@ def run_ranks(script: Path, count: int, *arguments: str, seconds: float, **more:
     return run_together([command] * count, environments, seconds)
 
 
-def two_and_one(worker: Path, folder: Path, seconds: float = 300) -> dict[str, tuple[int, int]]:
-    """A worker as both of two processes and as the one of one, all three at the same time; each must succeed.
+def run_workers(
+    worker: Path, places: Sequence[tuple[int, int]], folder: Path, seconds: float = 300, **more: str
+) -> None:
+    """A worker in some places at the same time; in each it must succeed.
 
     Args:
         worker: a script that takes its rank, the number of processes and a folder.
+        places: the rank and the number of processes of each.
         folder: where the processes meet, and write.
         seconds: how long they may take.
+        more: variables of their environment.
+    """
+    commands = [[sys.executable, str(worker), str(rank), str(count), str(folder)] for rank, count in places]
+    ended = run_together(commands, [environment(**more)] * len(places), seconds, until_one_fails=True)
+    codes = [process.code for process in ended]
+    logs = "\n".join(process.log for process in ended)
+    assert set(codes) == {0}, f"exit codes {codes} (None: no end within {seconds} s)\n{logs}"
+
+
+def two_and_one(worker: Path, folder: Path) -> dict[str, tuple[int, int]]:
+    """A worker as both of two processes and as the one of one; see ``run_workers``.
 
     Returns:
         The rank and the number of processes of ``first``, ``second`` and ``alone``.
     """
     places = {"first": (0, 2), "second": (1, 2), "alone": (0, 1)}
-    commands = [[sys.executable, str(worker), str(rank), str(count), str(folder)] for rank, count in places.values()]
-    ended = run_together(commands, [environment()] * len(places), seconds, until_one_fails=True)
-    codes = [process.code for process in ended]
-    logs = "\n".join(process.log for process in ended)
-    assert set(codes) == {0}, f"exit codes {codes} (None: no end within {seconds} s)\n{logs}"
+    run_workers(worker, list(places.values()), folder)
     return places
 
 

@@ -121,18 +121,18 @@ class Watch(threading.Thread):
     def acknowledge(self, board: Board, scope: str) -> None:
         """Say that this rank knows of a failure, once, and while it attends to its scope."""
         with self._pushing:
-            if scope in (*self._scopes, EVERYWHERE) and scope not in self._acknowledged:
+            if scope in self._attended() and scope not in self._acknowledged:
                 board.add(f"seen/{scope}", 1)
                 self._acknowledged.add(scope)
 
     def look_for_failures(self, board: Board) -> None:
         """Note what was posted under the scopes that this rank attends to."""
-        for scope in (*self._scopes, EVERYWHERE):
+        for scope in self._attended():
             if scope in self._found or (failure := board.failure(scope)) is None:
                 continue
             with self._lock:
                 # The run may have ended while the board answered: the next one has nothing to do with its errors.
-                if scope in (*self._scopes, EVERYWHERE):
+                if scope in self._attended():
                     self._found[scope] = failure
             self.acknowledge(board, scope)
 
@@ -168,6 +168,9 @@ class Watch(threading.Thread):
                 self._lost = Failure.lost(no_store(str(error)), self._rank)
                 # It stays to say so: another one would try for minutes to connect.
                 self._ending.wait()
+
+    def _attended(self) -> tuple[str, ...]:
+        return (*self._scopes, EVERYWHERE)
 
     def _is_current(self) -> bool:
         group = self._group()
